@@ -1,1 +1,90 @@
-"""x"""
+"""Record AI agent sessions to SQLite and explore them as dataframes in Jupyter.
+
+Names are imported when they are first used, so `import sessionlab` is quick and loads no other package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sessionlab.errors import (
+        FrameError,
+        HistoryFileError,
+        MissingPartError,
+        QueryError,
+        RecordingError,
+        SessionLabError,
+        SessionLabWarning,
+        SettingsError,
+        StoreBusyError,
+        StoreError,
+        StoreReplacedError,
+        StoreVersionError,
+    )
+    from sessionlab.lab.lab import Lab, frame, open
+    from sessionlab.model import Message, ModelConfig, Session, SessionSummary, ToolCall, Usage
+    from sessionlab.store.recorder import Recorder
+
+_HOMES = {
+    "sessionlab.errors": (
+        "FrameError",
+        "HistoryFileError",
+        "MissingPartError",
+        "QueryError",
+        "RecordingError",
+        "SessionLabError",
+        "SessionLabWarning",
+        "SettingsError",
+        "StoreBusyError",
+        "StoreError",
+        "StoreReplacedError",
+        "StoreVersionError",
+    ),
+    "sessionlab.lab.lab": ("Lab", "frame", "open"),
+    "sessionlab.model": ("Message", "ModelConfig", "Session", "SessionSummary", "ToolCall", "Usage"),
+    "sessionlab.store.recorder": ("Recorder",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FrameError",
+    "HistoryFileError",
+    "Lab",
+    "Message",
+    "MissingPartError",
+    "ModelConfig",
+    "QueryError",
+    "Recorder",
+    "RecordingError",
+    "Session",
+    "SessionLabError",
+    "SessionLabWarning",
+    "SessionSummary",
+    "SettingsError",
+    "StoreBusyError",
+    "StoreError",
+    "StoreReplacedError",
+    "StoreVersionError",
+    "ToolCall",
+    "Usage",
+    "__version__",
+    "frame",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sessionlab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

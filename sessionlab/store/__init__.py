@@ -1,0 +1,1 @@
+"""The write side: records sessions to SQLite with nothing but the standard library."""
