@@ -41,7 +41,9 @@ def db_path(argument: str | os.PathLike[str] | None = None) -> Setting:
     except TypeError:
         given = found.value
     if not isinstance(given, str) or not given:
-        raise SettingsError(f"{found.decided_by} says {found.value!r}; expected the path of a file. Correct or unset it.")
+        raise SettingsError(
+            f"{found.decided_by} says {found.value!r}; expected the path of a file. Correct or unset it."
+        )
     if "\0" in given:
         raise SettingsError(f"{found.decided_by} says {found.value!r}; a path cannot hold a NUL character.")
     return Setting(value=os.path.abspath(os.path.expanduser(given)), decided_by=found.decided_by)
@@ -80,7 +82,9 @@ def _number(found: Setting) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if isinstance(found.value, bool) or not 0 <= number < 2**53:
-        raise SettingsError(f"{found.decided_by} says {found.value!r}; expected a number of 0 or more. Correct or unset it.")
+        raise SettingsError(
+            f"{found.decided_by} says {found.value!r}; expected a number of 0 or more. Correct or unset it."
+        )
     return number
 
 

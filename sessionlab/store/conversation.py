@@ -137,9 +137,7 @@ def _openai(message: Message, calls: list[_Call]) -> list[dict[str, Any]]:
         return [{"role": "user", "content": message.content or ""}]
     if not calls:
         return [{"role": "assistant", "content": message.content}] if message.content else []
-    asked = [
-        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
-    ]
+    asked = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]
     answered = [{"role": "tool", "tool_call_id": c.id, "content": c.result} for c in calls]
     return [{"role": "assistant", "content": message.content or None, "tool_calls": asked}, *answered]
 

@@ -131,9 +131,7 @@ class Database:
     def maintain(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run `work` under the lock between processes but outside a transaction (`vacuum`)."""
         self._check_open()
-        return self.gate.write(
-            work, timeout_s=self._timeout_s, synchronous=self._synchronous, transaction=False
-        )
+        return self.gate.write(work, timeout_s=self._timeout_s, synchronous=self._synchronous, transaction=False)
 
     def close(self) -> None:
         """Let go of the file; calling it again does nothing."""
@@ -171,7 +169,9 @@ class Database:
         try:
             descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
-            raise StoreError(f"{partial!r} is left from a backup that was cut off, or in use. Remove it first.") from None
+            raise StoreError(
+                f"{partial!r} is left from a backup that was cut off, or in use. Remove it first."
+            ) from None
         except OSError as error:
             raise StoreError(f"{target!r} cannot be written: {error.strerror}. Choose another folder.") from error
         os.close(descriptor)
@@ -241,13 +241,14 @@ _LINKS = {
 
 def next_keys(connection: sqlite3.Connection, count: int) -> int:
     """Take `count` keys of the store's counter and return the first; only inside a write transaction."""
-    row = connection.execute("update store set last_key = last_key + ? returning last_key", (count,)).fetchone()
-    return int(row[0]) - count + 1
+    last = int(connection.execute("select last_key from store").fetchone()[0])
+    connection.execute("update store set last_key = ?", (last + count,))
+    return last + 1
 
 
 def count_deletion(connection: sqlite3.Connection) -> None:
     """Tell who holds a copy of the store that rows have gone."""
-    connection.execute("update store set deletions = deletions + 1")
+    connection.execute("update store set deletions = deletions + 1, last_key = last_key + 1")
 
 
 def _create_file(path: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -23,19 +24,63 @@ class Event(Protocol):
 
     key_count: int
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         """Write the rows inside a transaction; `key` is the first of `key_count` keys."""
 
     def forget(self) -> None:
         """Take back what `write` told the handles, since the transaction was rolled back."""
 
 
-def write_all(connection: sqlite3.Connection, events: list[Event]) -> None:
-    """Write events in their order, with the store's next keys."""
-    key = next_keys(connection, sum(event.key_count for event in events))
-    for event in events:
-        event.write(connection, key)
-        key += event.key_count
+class Ledger:
+    """Writes events, and remembers the numbers that come next so that it need not look them up each time.
+
+    What it remembers holds as long as the store's counter stands where this ledger left it: whoever else writes
+    moves the counter.
+    """
+
+    __slots__ = ("_last_key", "_next", "connection")
+
+    connection: sqlite3.Connection
+
+    def __init__(self) -> None:
+        self._last_key = -1
+        self._next: dict[tuple[str, int], int] = {}
+
+    def write(self, connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+        """Write events in their order, inside a transaction, with the store's next keys."""
+        self.connection = connection
+        count = sum(event.key_count for event in events)
+        key = next_keys(connection, count)
+        if key - 1 != self._last_key or len(self._next) > 10_000:
+            self._next.clear()
+        self._last_key = -1  # should one of the events fail, nothing of this holds
+        last_key = key + count - 1
+        for event in events:
+            event.write(self, key)
+            key += event.key_count
+        self._last_key = last_key
+
+    def next(self, numbers: str, session_key: int) -> int:
+        """Return a session's next `message_index`, `turn_index`, `tool_call_index` or `exchange_index`."""
+        at = (numbers, session_key)
+        number = self._next.get(at)
+        if number is None:
+            number = self.connection.execute(_NEXT[numbers], (session_key,)).fetchone()[0]
+        self._next[at] = number + 1
+        return int(number)
+
+    def forget(self) -> None:
+        """Look everything up again, since a transaction was rolled back."""
+        self._last_key = -1
+
+
+_NEXT = {
+    "message_index": "select coalesce(max(message_index), -1) + 1 from message where session_key = ?",
+    "turn_index": "select coalesce(max(turn_index), -1) + 1 from turn where session_key = ?",
+    "tool_call_index": "select coalesce(max(tool_call_index), -1) + 1 from tool_call where session_key = ?",
+    "exchange_index": "select coalesce(max(exchange_index), -1) + 1 from message"
+    " where session_key = ? and prompt_key = message_key",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -70,14 +115,9 @@ _INSERT_MESSAGE = """
 insert into message (
     message_key, session_key, message_index, given_id, parent_key, prompt_key, exchange_index, turn_key,
     invocation_key, role, kind, is_preamble, created_at)
-values (
-    ?1, ?2, (select coalesce(max(message_index), -1) + 1 from message where session_key = ?2), ?3, ?4, ?5, ?6, ?7,
-    ?8, ?9, ?10, ?11, ?12)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_TEXT = "insert into message_text (message_key, content, reasoning) values (?, ?, ?)"
-_NEXT_EXCHANGE = """
-select coalesce(max(exchange_index), -1) + 1 from message where session_key = ? and prompt_key = message_key
-"""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,17 +136,18 @@ class MessageEvent:
     created_at: int
     key_count: int = field(default=1, init=False)
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         session_key, invocation_key = self.session.written()
         place, prompt, turn = self.place, self.prompt, self.turn
         place.key = key
         if prompt is place:
-            place.exchange_index = connection.execute(_NEXT_EXCHANGE, (session_key,)).fetchone()[0]
-        connection.execute(
+            place.exchange_index = ledger.next("exchange_index", session_key)
+        ledger.connection.execute(
             _INSERT_MESSAGE,
             (
                 key,
                 session_key,
+                ledger.next("message_index", session_key),
                 place.given_id,
                 None if self.parent is None else self.parent.key,
                 None if prompt is None else prompt.key,
@@ -119,7 +160,7 @@ class MessageEvent:
                 self.created_at,
             ),
         )
-        connection.execute(_INSERT_TEXT, (key, self.content, self.reasoning))
+        ledger.connection.execute(_INSERT_TEXT, (key, self.content, self.reasoning))
 
     def forget(self) -> None:
         self.place.key = self.place.exchange_index = None
@@ -130,9 +171,7 @@ insert into turn (
     turn_key, session_key, turn_index, model_config_key, first_call_key, invocation_key, prompt_key, exchange_index,
     started_at, duration_us, response_model, finish_reason, finish_reason_raw, error_type, input_tokens, output_tokens,
     cache_read_input_tokens, cache_creation_input_tokens, reasoning_output_tokens, reported_cost_usd)
-values (
-    ?1, ?2, (select coalesce(max(turn_index), -1) + 1 from turn where session_key = ?2), ?3, ?4, ?5, ?6, ?7,
-    ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -152,14 +191,15 @@ class TurnEvent:
     error_type: str | None = None
     key_count: int = field(default=0, init=False)
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         session_key, invocation_key = self.message.session.written()
         prompt, usage = self.message.prompt, self.usage or Usage()
-        connection.execute(
+        ledger.connection.execute(
             _INSERT_TURN,
             (
                 self.message.place.key,
                 session_key,
+                ledger.next("turn_index", session_key),
                 self.message.session.config_key,
                 None if self.first_call is None else self.first_call.key,
                 invocation_key,
@@ -187,8 +227,7 @@ class TurnEvent:
 _INSERT_CALL = """
 insert into tool_call (
     tool_call_key, session_key, tool_call_index, tool_call_id, turn_key, invocation_key, tool_name, started_at)
-values (
-    ?1, ?2, (select coalesce(max(tool_call_index), -1) + 1 from tool_call where session_key = ?2), ?3, ?4, ?5, ?6, ?7)
+values (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -204,17 +243,29 @@ class ToolCallEvent:
     started_at: int
     key_count: int = field(default=1, init=False)
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         session_key, invocation_key = self.session.written()
         if self.turn is not None and self.turn.key is None:
             raise RecordingError(f"The turn that called {self.tool_name!r} was not recorded, so its call cannot be.")
         self.place.key = key
         call_id = self.place.given_id if self.place.given_id is not None else f"call_{key}"
         turn_key = None if self.turn is None else self.turn.key
-        connection.execute(
-            _INSERT_CALL, (key, session_key, call_id, turn_key, invocation_key, self.tool_name, self.started_at)
+        ledger.connection.execute(
+            _INSERT_CALL,
+            (
+                key,
+                session_key,
+                ledger.next("tool_call_index", session_key),
+                call_id,
+                turn_key,
+                invocation_key,
+                self.tool_name,
+                self.started_at,
+            ),
         )
-        connection.execute("insert into tool_call_text (tool_call_key, arguments) values (?, ?)", (key, self.arguments))
+        ledger.connection.execute(
+            "insert into tool_call_text (tool_call_key, arguments) values (?, ?)", (key, self.arguments)
+        )
 
     def forget(self) -> None:
         self.place.key = None
@@ -232,12 +283,12 @@ class ToolResultEvent:
     duration_us: int | None = None
     key_count: int = field(default=0, init=False)
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         session_key, _ = self.message.session.written()
         if self.call.key is None:
             raise RecordingError("The tool call of this result was not recorded, so the result cannot be.")
         try:
-            connection.execute(
+            ledger.connection.execute(
                 "insert into tool_result (tool_result_key, tool_call_key, session_key, status, is_error, exit_code,"
                 " duration_us) values (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -276,12 +327,12 @@ class ConfigureEvent:
     key_count: int = field(default=2, init=False)
     _before: int | None = None
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
+    def write(self, ledger: Ledger, key: int) -> None:
         session_key, invocation_key = self.session.written()
         self._before = self.session.config_key
-        config_key = None if self.config is None else _config_key(connection, self.config, key)
+        config_key = None if self.config is None else _config_key(ledger.connection, self.config, key)
         if config_key is not None and config_key != self._before:
-            connection.execute(
+            ledger.connection.execute(
                 "insert into configuration values (?, ?, ?, ?, ?)",
                 (key + 1, session_key, invocation_key, config_key, self.configured_at),
             )
@@ -320,8 +371,8 @@ class EndEvent:
     ended_at: int
     key_count: int = field(default=1, init=False)
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
-        connection.execute(
+    def write(self, ledger: Ledger, key: int) -> None:
+        ledger.connection.execute(
             "update session set ended_at = ?, revision = ? where session_key = ?",
             (self.ended_at, key, self.session.written()[0]),
         )
@@ -410,7 +461,9 @@ def text_of(value: Any, what: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise RecordingError(f"{what} got {value!r}; expected text. Turn it into text first, for example with json.dumps.")
+        raise RecordingError(
+            f"{what} got {value!r}; expected text. Turn it into text first, for example with json.dumps."
+        )
     return storable(value)
 
 

@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlab import settings
 from sessionlab.errors import RecordingError
-from sessionlab.model import KINDS, RESULT_STATUSES, ROLES, Message, ModelConfig, Session, SessionSummary, ToolCall, Usage
+from sessionlab.model import (
+    KINDS,
+    RESULT_STATUSES,
+    ROLES,
+    Message,
+    ModelConfig,
+    Session,
+    SessionSummary,
+    ToolCall,
+    Usage,
+)
 from sessionlab.model import to_json
 from sessionlab.store.database import Database, count_deletion, next_keys, now_us
 from sessionlab.store.events import (
     ConfigureEvent,
     Event,
+    Ledger,
     MessageEvent,
     Place,
     SessionPlace,
@@ -33,7 +44,6 @@ from sessionlab.store.events import (
     storable,
     text_of,
     to_us,
-    write_all,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +66,9 @@ _SUMMARY_COLUMNS = """
         as tool_call_count
 """
 _SUMMARY = f"select {_SUMMARY_COLUMNS} from session s"
-_KEYS_WITH_ACTIVITY = f"select session_key, updated_at, archived_at from (select session_key, {_SUMMARY_COLUMNS} from session s)"
+_KEYS_WITH_ACTIVITY = (
+    f"select session_key, updated_at, archived_at from (select session_key, {_SUMMARY_COLUMNS} from session s)"
+)
 _TIMES = {"started_at", "updated_at", "ended_at", "archived_at"}
 # Children before parents, since foreign keys are on.
 _DELETE = (
@@ -198,7 +210,8 @@ class History:
         def work(connection: sqlite3.Connection) -> None:
             key = self._needed(connection, session_id)
             other = connection.execute(
-                "select session_id from session where name = ? and archived_at is null and session_key <> ?", (name, key)
+                "select session_id from session where name = ? and archived_at is null and session_key <> ?",
+                (name, key),
             ).fetchone()
             if other:
                 raise RecordingError(
@@ -307,7 +320,9 @@ class History:
     def _needed(self, connection: sqlite3.Connection, session_id: str) -> int:
         key = _key_of(connection, session_id)
         if key is None:
-            raise RecordingError(f"There is no session {session_id!r} in this store. recorder.history.list() shows all.")
+            raise RecordingError(
+                f"There is no session {session_id!r} in this store. recorder.history.list() shows all."
+            )
         return key
 
     def _summaries(self, sql: str, values: tuple[Any, ...]) -> list[SessionSummary]:
@@ -365,7 +380,9 @@ def _key_of(connection: sqlite3.Connection, session_id: str) -> int | None:
 
 def _revise(connection: sqlite3.Connection, session_key: int, column: str, value: Any) -> None:
     key = next_keys(connection, 1)
-    connection.execute(f"update session set {column} = ?, revision = ? where session_key = ?", (value, key, session_key))
+    connection.execute(
+        f"update session set {column} = ?, revision = ? where session_key = ?", (value, key, session_key)
+    )
 
 
 def _delete_rows(connection: sqlite3.Connection, keys: Sequence[int], *, keep_session: bool = False) -> None:
@@ -425,9 +442,20 @@ def load_session(connection: sqlite3.Connection, session_key: int) -> Session:
         messages.append(message)
     adopting = connection.execute(_ADOPTING, (session_key,)).fetchall()
     calls = []
-    for key, call_id, name, arguments, turn_key, run, started, result_key, status, error, code, duration in (
-        connection.execute(_CALLS, (session_key,))
-    ):
+    for (
+        key,
+        call_id,
+        name,
+        arguments,
+        turn_key,
+        run,
+        started,
+        result_key,
+        status,
+        error,
+        code,
+        duration,
+    ) in connection.execute(_CALLS, (session_key,)):
         if turn_key is None:
             turn_key = next((t for t, first, of in adopting if of == run and first <= key < t), None)
         calls.append(
@@ -446,14 +474,30 @@ def load_session(connection: sqlite3.Connection, session_key: int) -> Session:
         )
     cursor = connection.execute(f"select {_SESSION_COLUMNS} from session where session_key = ?", (session_key,))
     values = {column[0]: value for column, value in zip(cursor.description, cursor.fetchone(), strict=True)}
-    values.update({name: from_us(values[name]) for name in _TIMES & set(values)}, metadata=json_object(values["metadata"]))
+    values.update(
+        {name: from_us(values[name]) for name in _TIMES & set(values)}, metadata=json_object(values["metadata"])
+    )
     return Session(**values, messages=tuple(messages), tool_calls=tuple(calls))
 
 
 def _message(
     connection: sqlite3.Connection, row: tuple[Any, ...], ids: dict[int, str], configs: dict[int, ModelConfig]
 ) -> Message:
-    key, given_id, parent_key, role, kind, created, invocation_id, content, reasoning, turn_key, started, duration, *rest = row
+    (
+        key,
+        given_id,
+        parent_key,
+        role,
+        kind,
+        created,
+        invocation_id,
+        content,
+        reasoning,
+        turn_key,
+        started,
+        duration,
+        *rest,
+    ) = row
     common: dict[str, Any] = {
         "message_id": str(key) if given_id is None else given_id,
         "role": role,
@@ -514,7 +558,9 @@ def check_session(session: Session) -> None:
     ids: set[str] = set()
     for message in session.messages:
         if message.message_id in ids:
-            raise RecordingError(f"{where} has the message id {message.message_id!r} twice; ids are unique in a session.")
+            raise RecordingError(
+                f"{where} has the message id {message.message_id!r} twice; ids are unique in a session."
+            )
         if message.parent_message_id is not None and message.parent_message_id not in ids:
             raise RecordingError(
                 f"{where}: the message {message.message_id!r} follows {message.parent_message_id!r}, which does not "
@@ -601,6 +647,7 @@ class _ValueWriter:
         prompts: dict[str, Place | None],
     ) -> None:
         self._connection = connection
+        self._ledger = Ledger()
         self._session = session
         self._key = session_key
         self._places = places
@@ -677,7 +724,7 @@ class _ValueWriter:
                     duration_us=seconds_to_us(call.duration_s, "duration_s"),
                 )
             )
-        write_all(self._connection, events)
+        self._ledger.write(self._connection, events)
 
     def tool_calls_up_to(self, number: int) -> None:
         """Write the first `number` tool calls, as far as they are not written yet."""
@@ -696,7 +743,7 @@ class _ValueWriter:
                 arguments=text_of(call.arguments, "arguments"),
                 started_at=now_us() if started is None else started,
             )
-            write_all(self._connection, [event])
+            self._ledger.write(self._connection, [event])
             self._calls.append(place)
 
     def _run(self, invocation_id: str | None) -> SessionPlace:
@@ -713,7 +760,8 @@ class _ValueWriter:
 def add_invocation(connection: sqlite3.Connection, session_key: int, invocation_id: str) -> int:
     """Note one more run on a session, or find it, and return its key."""
     row = connection.execute(
-        "select invocation_key from invocation where session_key = ? and invocation_id = ?", (session_key, invocation_id)
+        "select invocation_key from invocation where session_key = ? and invocation_id = ?",
+        (session_key, invocation_id),
     ).fetchone()
     if row:
         return int(row[0])

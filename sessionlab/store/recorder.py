@@ -19,11 +19,12 @@ from sessionlab.errors import RecordingError, SessionLabError, SessionLabWarning
 from sessionlab.model import RESULT_STATUSES, Kind, Message, ModelConfig, Role, Session, SessionSummary, Status, Usage
 from sessionlab.model import to_json, whole_number
 from sessionlab.store.conversation import Count, Format, branch, for_api
-from sessionlab.store.database import Database, Journal, Synchronous, next_keys, now_us
+from sessionlab.store.database import Database, Journal, Synchronous, now_us
 from sessionlab.store.events import (
     ConfigureEvent,
     EndEvent,
     Event,
+    Ledger,
     MessageEvent,
     Place,
     SessionPlace,
@@ -40,9 +41,8 @@ from sessionlab.store.events import (
     storable,
     text_of,
     to_us,
-    write_all,
 )
-from sessionlab.store.history import History, absolute, add_invocation, load_session
+from sessionlab.store.history import History, absolute, load_session
 
 _RETRY_S = 5.0  # a store that could not be opened is tried again after so long
 
@@ -87,6 +87,7 @@ class Recorder:
         self._on_error = on_error
         self._mutex = threading.Lock()
         self._database: Database | None = None
+        self._ledger = Ledger()
         self._closed = False
         self._warned = False
         self._next_try = 0.0
@@ -243,13 +244,15 @@ class _OpenEvent:
     opening: _Opening
     invocation_id: str
     state: _State | None = None
-    key_count: int = 2
+    key_count: int = 3
 
-    def write(self, connection: sqlite3.Connection, key: int) -> None:
-        opening, now = self.opening, now_us()
+    def write(self, ledger: Ledger, key: int) -> None:
+        connection, opening, now = ledger.connection, self.opening, now_us()
         found = self._find(connection)
         if found is not None and opening.new:
-            connection.execute("update session set archived_at = ?, revision = ? where session_key = ?", (now, key, found))
+            connection.execute(
+                "update session set archived_at = ?, revision = ? where session_key = ?", (now, key, found)
+            )
             found = None
         if found is None:
             self.place.session_key = key
@@ -278,7 +281,7 @@ class _OpenEvent:
             "insert into invocation values (?, ?, ?, ?)", (key + 1, self.place.session_key, self.invocation_id, now)
         )
         if self.state is not None and self.state.head is not None:
-            self._boundary(connection, now)
+            self._boundary(ledger, key + 2, now)
 
     def _find(self, connection: sqlite3.Connection) -> int | None:
         if self.opening.session_id is not None:
@@ -319,7 +322,7 @@ class _OpenEvent:
         ).fetchone()
         self.place.config_key = None if row is None else row[0]
 
-    def _boundary(self, connection: sqlite3.Connection, now: int) -> None:
+    def _boundary(self, ledger: Ledger, key: int, now: int) -> None:
         state = self.state
         assert state is not None  # noqa: S101 -- for the type checker
         place = Place()
@@ -333,7 +336,7 @@ class _OpenEvent:
             prompt=state.prompt,
             created_at=now,
         )
-        write_all(connection, [event])
+        event.write(ledger, key)
         self.state = _State(place, state.prompt, state.turn)
 
     def forget(self) -> None:
@@ -628,7 +631,9 @@ class RecordedSession:
             def work() -> None:
                 message_id = message if isinstance(message, str) else message.message_id
                 if message_id is None:
-                    raise RecordingError(f"{message!r} is not committed yet, so nothing can follow it. Fork after the batch.")
+                    raise RecordingError(
+                        f"{message!r} is not committed yet, so nothing can follow it. Fork after the batch."
+                    )
                 session_key, _ = self._written()
                 found.append(
                     self._read(lambda connection: state_at(connection, session_key, self._key(connection, message_id)))
@@ -857,8 +862,9 @@ class RecordedSession:
         if database is None:
             return
         try:
-            database.write(lambda connection: write_all(connection, events))
+            database.write(lambda connection: self._recorder._ledger.write(connection, events))
         except BaseException as error:
+            self._recorder._ledger.forget()
             for event in reversed(events):
                 event.forget()
             if before is not None:
@@ -1005,14 +1011,3 @@ class RecordedToolCall:
         self._session._result(self, result, status, is_error, exit_code, duration_s, at)
         self._answered = True
         return self
-
-
-__all__ = [
-    "RecordedMessage",
-    "RecordedSession",
-    "RecordedToolCall",
-    "RecordedTurn",
-    "Recorder",
-    "add_invocation",
-    "next_keys",
-]
