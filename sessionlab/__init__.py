@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         StoreReplacedError,
         StoreVersionError,
     )
-    from sessionlab.lab.lab import Lab, frame, open
+    from sessionlab.lab.lab import Lab, frame, open  # noqa: A004 -- the name that users type
     from sessionlab.model import Message, ModelConfig, Session, SessionSummary, ToolCall, Usage
     from sessionlab.store.recorder import Recorder
 

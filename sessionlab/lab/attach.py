@@ -1,0 +1,214 @@
+"""Let DuckDB read a SQLite file without changing anything near it, and without taking a recorder's locks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sessionlab.errors import HistoryFileError
+from sessionlab.store.gate import Gate, gate_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+_logger = logging.getLogger("sessionlab")
+_MAGIC = b"SQLite format 3\0"
+_BUSY_MS = 10_000
+
+Signature = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What lies at a path, as far as it decides how it can be read."""
+
+    is_wal: bool
+    has_wal_content: bool
+    has_shm: bool
+    has_journal: bool
+    is_folder_writable: bool
+
+    @property
+    def is_readable_in_place(self) -> bool:
+        if not self.is_wal:
+            return True  # a hot journal shows when SQLite refuses
+        return self.has_shm or (not self.has_wal_content and self.is_folder_writable)
+
+    @property
+    def needs_tidying(self) -> bool:
+        """Reading leaves an empty WAL and its index, which were not there."""
+        return self.is_wal and not self.has_shm and not self.has_wal_content
+
+
+class Attachment:
+    """A SQLite file, attached read-only to the reading DuckDB instance as `history`, under the file's gate.
+
+    A context manager. A file that cannot be read in place (a WAL without its index, a hot journal, a folder that may
+    not be written to) is read from a private copy in `folder`.
+
+    Raises:
+        HistoryFileError: There is no such file, it is no SQLite file, or it cannot be read.
+    """
+
+    def __init__(self, reader: duckdb.DuckDBPyConnection, path: str, folder: str) -> None:
+        self.path = path
+        self._reader = reader
+        self._folder = folder
+        self.gate: Gate = gate_of(path)
+        self._copies: dict[str, Signature] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self.gate = gate_of(self.path)  # another file may lie there by now
+        try:
+            self._stack.enter_context(self.gate.released())
+            self._attach()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def give_way(self) -> bool:
+        """Let a recorder of this process in, if one waits, and come back; return True if one did."""
+        if not self.gate.is_awaited:
+            return False
+        self.__exit__(None, None, None)
+        self.__enter__()
+        return True
+
+    def rows(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """Run a SELECT of SQLite's; every column comes as text."""
+        return self._reader.execute("select * from sqlite_query('history', $1)", [sql])
+
+    def _attach(self) -> None:
+        look = _look_at(self.gate.path, self.path)
+        if look.is_readable_in_place:
+            if look.needs_tidying:
+                self._stack.callback(_tidy, self.gate.path)
+            try:
+                self._attach_file(self.gate.path)
+            except HistoryFileError:
+                if not (look.has_journal or look.is_wal):
+                    raise
+            else:
+                return
+        self._attach_file(self._copy(look))
+
+    def _attach_file(self, path: str) -> None:
+        import duckdb
+
+        quoted = path.replace("'", "''")
+        try:
+            self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
+            self._stack.callback(self._detach)
+            self.rows("select count(*) from sqlite_schema").fetchall()
+        except duckdb.Error as error:
+            self._detach()
+            raise HistoryFileError(
+                f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
+                "See that it is whole and that its permissions allow reading."
+            ) from error
+
+    def _detach(self) -> None:
+        self._reader.execute("detach database if exists history")
+
+    def _copy(self, look: _Look) -> str:
+        """Return the path of a private copy of the file with its WAL or journal, made anew where it has changed."""
+        name = f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}"
+        target = os.path.join(self._folder, name + ".db")
+        parts = ["", "-wal" if look.is_wal else "-journal"]
+        signature = signature_of(self.gate.path)
+        if self._copies.get(target) != signature:
+            _logger.debug("reading %s from a private copy", self.path)
+            for part in ("", "-wal", "-shm", "-journal"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(target + part)
+            try:
+                for part in parts:
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.copyfile(self.gate.path + part, target + part)
+                        os.chmod(target + part, 0o600)
+            except OSError as error:
+                raise HistoryFileError(
+                    f"{self.path!r} cannot be copied for reading: {error.strerror}. See that it can be read and that "
+                    f"there is room in {self._folder!r}."
+                ) from error
+            _settle(target, self.path)
+            self._copies[target] = signature
+        return target
+
+
+def signature_of(path: str) -> Signature:
+    """Return what changes when a SQLite file changes: size and time of the file, its WAL and its journal."""
+    found: list[Any] = []
+    for part in ("", "-wal", "-journal"):
+        try:
+            status = os.stat(path + part)
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _look_at(path: str, shown: str) -> _Look:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(20)
+    except OSError as error:
+        raise HistoryFileError(f"{shown!r} cannot be read: {error.strerror}. Check its permissions.") from error
+    if not head:
+        raise HistoryFileError(f"{shown!r} is empty (0 bytes), so there is no history in it. Check the path.")
+    if head[:16] != _MAGIC or len(head) < 20:
+        raise HistoryFileError(f"{shown!r} is no SQLite file, nor a history of a known tool. Check the path.")
+    return _Look(
+        is_wal=head[18] == 2,
+        has_wal_content=_size(path + "-wal") > 0,
+        has_shm=os.path.exists(path + "-shm"),
+        has_journal=_size(path + "-journal") > 0,
+        is_folder_writable=os.access(os.path.dirname(path), os.W_OK) and os.access(path, os.W_OK),
+    )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _settle(target: str, shown: str) -> None:
+    """Let SQLite bring a private copy in order: take the WAL in, or roll a hot journal back."""
+    try:
+        connection = sqlite3.connect(target, isolation_level=None)
+        try:
+            connection.execute("pragma journal_mode = delete")
+            connection.execute("select count(*) from sqlite_schema").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise HistoryFileError(f"{shown!r} cannot be read: {error}. See that it is whole.") from error
+
+
+def _tidy(path: str) -> None:
+    """Let SQLite remove the empty WAL and index that reading has left: the last to close them does."""
+    try:
+        quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, isolation_level=None)
+        try:
+            connection.execute("select count(*) from sqlite_schema").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        _logger.debug("%s keeps an empty WAL from being read", path)

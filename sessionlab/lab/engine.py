@@ -1,0 +1,156 @@
+"""The two DuckDB instances: one attaches SQLite and users never reach it, the other they query and it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from sessionlab.errors import MissingPartError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+# DuckDB's automatic install and load of extensions would reach for the network.
+_QUIET = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+Columns = Sequence[tuple[str, str]]
+
+
+@cache
+def script(name: str) -> dict[str, str]:
+    """Return the sections of an .sql file of this folder by their names; before the first one the name is ''."""
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.sql"), encoding="utf-8") as file:
+        parts = re.split(r"^-- name: (\w+)\n", file.read(), flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+class Engine:
+    """Owns the two DuckDB instances and the private folder that both spill into; a context manager.
+
+    Attributes:
+        narrow: The connection whose views have no wide text.
+        full: The connection whose views have all columns.
+        folder: A private folder (mode 0700) that goes with the engine.
+    """
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="sessionlab-")
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        spill = os.path.join(self.folder, "spill")
+        self.narrow = duckdb.connect(
+            config={
+                **_QUIET,
+                "enable_external_access": False,
+                "python_enable_replacements": False,
+                "arrow_large_buffer_size": True,
+                "temp_directory": spill,
+            }
+        )
+        self.full = self.narrow.cursor()
+        for connection in (self.narrow, self.full):
+            connection.execute("set TimeZone = 'UTC'")
+        self.narrow.execute("set lock_configuration = true")
+        self._reader: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the memory and remove the private folder."""
+        for connection in (self.full, self.narrow, self._reader):
+            if connection is not None:
+                connection.close()
+        self._remove()
+
+    @property
+    def reader(self) -> duckdb.DuckDBPyConnection:
+        """The connection that can attach SQLite files; between refreshes it holds none.
+
+        Raises:
+            MissingPartError: DuckDB's SQLite extension cannot be loaded.
+        """
+        if self._reader is None:
+            spill = os.path.join(self.folder, "spill")
+            reader = duckdb.connect(config={**_QUIET, "arrow_large_buffer_size": True, "temp_directory": spill})
+            try:
+                reader.execute(f"load '{_extension_path()}'")
+                # A parallel scan has several connections, each with a snapshot of its own.
+                reader.execute("set sqlite_disable_multithreaded_scans = true")
+            except (duckdb.Error, ImportError, OSError) as error:
+                reader.close()
+                raise MissingPartError(
+                    f"DuckDB's SQLite extension cannot be loaded: {str(error).splitlines()[0]} Install the one for "
+                    f"this DuckDB: pip install --force-reinstall duckdb-extension-sqlite-scanner=={duckdb.__version__}"
+                ) from error
+            self._reader = reader
+        return self._reader
+
+    def fetch(self, sql: str, columns: Columns, values: dict[str, int], *, is_scan: bool = False) -> pa.Table:
+        """Return the rows of a SELECT over the attached file as Arrow, cast to the given types.
+
+        Args:
+            sql: `:name` in it stands for a whole number of `values`. `real(x)` stands for a real number that must keep
+                all its digits.
+            columns: The names and DuckDB types of its columns.
+            values: Of the names in the text.
+            is_scan: Let DuckDB scan the tables, which is quicker for whole ones. Else SQLite runs the text, which uses
+                its indexes and is one snapshot.
+        """
+        for name, value in values.items():
+            sql = re.sub(rf":{name}\b", str(int(value)), sql)
+        casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
+        if is_scan:
+            # Rows that are only added are the same in every snapshot, so these scans may be parallel.
+            self.reader.execute("use history; set sqlite_disable_multithreaded_scans = false")
+            try:
+                text = re.sub(r"\breal\((\w+)\)", r"\1", sql)
+                return self.reader.execute(f"select {casts} from ({text})").to_arrow_table()
+            finally:
+                self.reader.execute("use memory; set sqlite_disable_multithreaded_scans = true")
+        text = re.sub(r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", sql)
+        return self.reader.execute(f"select {casts} from sqlite_query('history', $1)", [text]).to_arrow_table()
+
+    def ingest(self, section: str, schema: str, incoming: pa.Table | None = None, **values: int) -> None:
+        """Run a section of `ingest.sql` on the facts of a history, with `incoming` rows."""
+        text = script("ingest")[section].replace("facts.", f"{schema}.")
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", str(int(value)))
+        if incoming is not None:
+            self.narrow.register("incoming", incoming)
+        try:
+            self.narrow.execute("begin")
+            try:
+                self.narrow.execute(text)
+                self.narrow.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self.narrow.execute("rollback")
+                raise
+        finally:
+            if incoming is not None:
+                self.narrow.unregister("incoming")
+
+
+def _extension_path() -> str:
+    from importlib.resources import files
+
+    folder = files("duckdb_extension_sqlite_scanner") / "extensions" / f"v{duckdb.__version__}"
+    return str(folder / "sqlite_scanner.duckdb_extension").replace("'", "''")
+
+
+def literal(value: Any) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"

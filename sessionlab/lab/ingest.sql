@@ -1,0 +1,203 @@
+-- How rows of a source, registered as `incoming`, become facts. Each run adds one range of keys.
+-- What they name by key (session_id, provider_name, …) is put beside them before: a join would not keep their order.
+
+-- name: session
+delete from facts.session
+where session_key in (select session_key from incoming);
+
+insert into facts.session
+select
+    session_key,
+    session_id,
+    native_id,
+    name,
+    agent_name,
+    directory,
+    git_root,
+    parent_session_id,
+    conversation_id,
+    started_at,
+    ended_at,
+    archived_at,
+    metadata
+from incoming;
+
+-- name: model_config
+insert into facts.model_config
+select
+    model_config_key,
+    model_config_id,
+    provider_name,
+    api_base,
+    request_model,
+    temperature,
+    top_p,
+    max_tokens,
+    context_max_tokens,
+    assistant_minimum_context_tokens,
+    from_json(stop_sequences, '["varchar"]'),
+    reasoning_effort,
+    system_instructions_hash,
+    extra
+from incoming;
+
+-- name: message
+insert into facts.message
+select
+    message_key,
+    session_key,
+    session_id,
+    coalesce(given_id, message_key::varchar),
+    message_index,
+    coalesce(parent_given_id, parent_key::varchar),
+    message_key is not distinct from prompt_key,
+    turn_key,
+    coalesce(turn_given_id, turn_key::varchar),
+    invocation_id,
+    role,
+    kind,
+    is_preamble = 1,
+    is_sidechain = 1,
+    created_at
+from incoming;
+
+-- name: turn
+insert into facts.turn
+select
+    turn_key,
+    session_key,
+    session_id,
+    coalesce(turn_given_id, turn_key::varchar),
+    turn_index,
+    exchange_index,
+    invocation_key,
+    invocation_id,
+    provider_name,
+    request_model,
+    response_model,
+    model_config_key,
+    model_config_id,
+    model_config_status,
+    prompt_key,
+    first_call_key,
+    is_sidechain = 1,
+    started_at,
+    duration_us,
+    0,
+    finish_reason,
+    finish_reason_raw,
+    error_type,
+    input_tokens,
+    output_tokens,
+    cache_read_input_tokens,
+    cache_creation_input_tokens,
+    reasoning_output_tokens,
+    usage_quality,
+    reported_cost_usd,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null
+from incoming;
+
+-- name: tool_call
+insert into facts.tool_call
+select
+    tool_call_key,
+    session_key,
+    session_id,
+    tool_call_index,
+    tool_call_id,
+    turn_key,
+    coalesce(turn_given_id, turn_key::varchar),
+    invocation_key,
+    tool_name,
+    started_at,
+    null,
+    null,
+    null,
+    null,
+    null
+from incoming;
+
+update facts.turn
+set tool_call_count = tool_call_count + n.calls
+from (select turn_key, count(*) as calls from incoming where turn_key is not null group by turn_key) n
+where facts.turn.turn_key = n.turn_key;
+
+-- name: tool_result
+update facts.tool_call
+set
+    result_key = r.tool_result_key,
+    status = r.status,
+    is_error = r.is_error = 1,
+    exit_code = r.exit_code,
+    duration_us = r.duration_us
+from incoming r
+where facts.tool_call.tool_call_key = r.tool_call_key;
+
+-- name: adopt
+-- Tool calls that had no turn yet belong to the next one of their invocation.
+create or replace temp table adopted as
+select
+    c.tool_call_key,
+    c.result_key,
+    t.turn_key,
+    t.turn_id
+from facts.tool_call c
+join facts.turn t
+    on t.invocation_key = c.invocation_key
+    and c.tool_call_key >= t.first_call_key
+    and c.tool_call_key < t.turn_key
+where c.turn_key is null and t.first_call_key is not null and t.turn_key > {after};
+
+update facts.tool_call
+set turn_key = a.turn_key, turn_id = a.turn_id
+from adopted a
+where facts.tool_call.tool_call_key = a.tool_call_key;
+
+update facts.message
+set turn_key = a.turn_key, turn_id = a.turn_id
+from adopted a
+where facts.message.message_key = a.result_key;
+
+update facts.turn
+set tool_call_count = tool_call_count + n.calls
+from (select turn_key, count(*) as calls from adopted group by turn_key) n
+where facts.turn.turn_key = n.turn_key;
+
+drop table adopted;
+
+-- name: price
+-- The periods, times of day and tiers of a price do not overlap, so a turn finds one row or none.
+update facts.turn
+set
+    uncached_input_usd = (
+        facts.turn.input_tokens - coalesce(facts.turn.cache_read_input_tokens, 0)
+        - coalesce(facts.turn.cache_creation_input_tokens, 0)) * p.uncached_input,
+    cache_read_usd = facts.turn.cache_read_input_tokens * p.cache_read,
+    cache_creation_usd = facts.turn.cache_creation_input_tokens * p.cache_creation,
+    output_usd = (facts.turn.output_tokens - coalesce(facts.turn.reasoning_output_tokens, 0)) * p.output,
+    reasoning_usd = facts.turn.reasoning_output_tokens * p.reasoning,
+    computed_cost_usd =
+        (facts.turn.input_tokens - coalesce(facts.turn.cache_read_input_tokens, 0)
+        - coalesce(facts.turn.cache_creation_input_tokens, 0)) * p.uncached_input
+        + coalesce(facts.turn.cache_read_input_tokens, 0) * p.cache_read
+        + coalesce(facts.turn.cache_creation_input_tokens, 0) * p.cache_creation
+        + (facts.turn.output_tokens - coalesce(facts.turn.reasoning_output_tokens, 0)) * p.output
+        + coalesce(facts.turn.reasoning_output_tokens, 0) * p.reasoning
+from incoming p
+where
+    facts.turn.turn_key > {after}
+    and facts.turn.input_tokens is not null
+    and facts.turn.output_tokens is not null
+    and coalesce(facts.turn.response_model, facts.turn.request_model) = p.model
+    and facts.turn.provider_name is not distinct from p.provider_name
+    and facts.turn.started_at >= p.from_us
+    and facts.turn.started_at < p.until_us
+    and (facts.turn.started_at // 1000000) % 86400 >= p.from_second
+    and (facts.turn.started_at // 1000000) % 86400 < p.until_second
+    and facts.turn.input_tokens >= p.from_tokens
+    and facts.turn.input_tokens < p.until_tokens;

@@ -1,0 +1,80 @@
+with
+messages as (
+    select
+        session_key,
+        count(*) as message_count,
+        min(case when is_prompt then message_key end) as first_prompt_key,
+        max(created_at) as updated_at
+    from facts.message
+    group by session_key
+),
+turns as (
+    select
+        session_key,
+        count(*) as turn_count,
+        list(distinct coalesce(response_model, request_model) order by coalesce(response_model, request_model))
+            filter (where coalesce(response_model, request_model) is not null) as models,
+        sum(input_tokens)::bigint as input_tokens,
+        sum(output_tokens)::bigint as output_tokens,
+        sum(cache_read_input_tokens)::bigint as cache_read_input_tokens,
+        sum(cache_creation_input_tokens)::bigint as cache_creation_input_tokens,
+        sum(reasoning_output_tokens)::bigint as reasoning_output_tokens,
+        sum(coalesce(computed_cost_usd, reported_cost_usd)) as cost_usd,
+        sum(reported_cost_usd) as reported_cost_usd,
+        -- the weakest of the turns that used tokens or were charged
+        max(case
+            when computed_cost_usd is not null then 1
+            when reported_cost_usd is not null then 2
+            when usage_quality <> 'missing' then 3
+            else 0
+        end) as cost_rank
+    from facts.turn
+    group by session_key
+),
+calls as (
+    select
+        session_key,
+        count(*) as tool_call_count,
+        count(*) filter (where is_error) as tool_error_count,
+        max(started_at) as updated_at
+    from facts.tool_call
+    group by session_key
+)
+select
+    s.session_key as _key,
+    s.session_key as _session_key,
+    m.first_prompt_key as _first_prompt_key,
+    facts.source() as source,
+    s.session_id,
+    s.name,
+    s.native_id,
+    s.conversation_id,
+    s.agent_name,
+    s.directory,
+    s.git_root,
+    s.parent_session_id,
+    make_timestamp(s.started_at) as started_at,
+    make_timestamp(greatest(s.started_at, m.updated_at, c.updated_at)) as updated_at,
+    make_timestamp(s.ended_at) as ended_at,
+    make_timestamp(s.archived_at) as archived_at,
+    (coalesce(s.ended_at, greatest(s.started_at, m.updated_at, c.updated_at)) - s.started_at) / 1e6 as duration_s,
+    coalesce(m.message_count, 0) as message_count,
+    coalesce(t.turn_count, 0) as turn_count,
+    coalesce(c.tool_call_count, 0) as tool_call_count,
+    coalesce(c.tool_error_count, 0) as tool_error_count,
+    t.models,
+    t.input_tokens,
+    t.output_tokens,
+    t.cache_read_input_tokens,
+    t.cache_creation_input_tokens,
+    t.reasoning_output_tokens,
+    t.cost_usd,
+    t.reported_cost_usd,
+    case t.cost_rank when 1 then 'computed' when 2 then 'reported' when 3 then 'unpriced' when 0 then 'unpriced' end
+        as cost_status,
+    s.metadata,
+    facts.origin() as origin
+from facts.session s
+left join messages m using (session_key)
+left join turns t using (session_key)
+left join calls c using (session_key)
