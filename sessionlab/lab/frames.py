@@ -288,6 +288,7 @@ def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Return an Arrow table as a dataframe whose dtypes follow from its schema alone, never from its rows."""
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -304,7 +305,9 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     for number, field in enumerate(table.schema):
         # Lists come as NumPy arrays, which compare and print badly in a cell.
         if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
-            frame[field.name] = pd.Series(table.column(number).to_pylist(), index=frame.index, dtype=object)
+            lists = np.empty(table.num_rows, dtype=object)
+            lists[:] = table.column(number).to_pylist()
+            frame.isetitem(number, lists)
     return frame
 
 
