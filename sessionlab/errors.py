@@ -13,6 +13,13 @@ SessionLabError
  └── QueryError            an SQL text that was refused or that failed
 """
 
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+
 
 class SessionLabError(Exception):
     """The root of all errors that sessionlab raises on purpose."""
@@ -60,3 +67,14 @@ class QueryError(SessionLabError, ValueError):
 
 class SessionLabWarning(UserWarning):
     """What a caller should know although the call went on."""
+
+
+_OUR_FILES = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def warn(message: str) -> None:
+    """Give a `SessionLabWarning` that points at the caller's line, however deep in the package this is called."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((*_OUR_FILES, "<string>")):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, SessionLabWarning, stacklevel=depth)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from sessionlab.errors import RecordingError, SessionLabWarning
+from sessionlab.errors import RecordingError, warn
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -166,11 +165,7 @@ class ModelConfig:
             clean = _without_secrets(self.extra)
             text = to_json(clean)
             if REMOVED in text and text != to_json(dict(self.extra)):
-                warnings.warn(
-                    "ModelConfig(extra=…) held what looks like a secret; it was replaced by '[removed]'.",
-                    SessionLabWarning,
-                    stacklevel=3,
-                )
+                warn("ModelConfig(extra=…) held what looks like a secret; it was replaced by '[removed]'.")
             object.__setattr__(self, "extra", json.loads(text))
 
     @property

@@ -7,12 +7,16 @@ import re
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+import weakref
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sessionlab.errors import SettingsError, StoreError, StoreVersionError
-from sessionlab.store.gate import DEFAULT_TIMEOUT_S, Gate, gate_of
+from sessionlab.store.gate import DEFAULT_TIMEOUT_S, Gate, file_uri, gate_of
+from sessionlab.store.refusals import in_our_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
 Journal = Literal["wal", "rollback"]
@@ -106,17 +110,22 @@ class Database:
         if not as_it_is:
             _create_file(path)
         self.gate: Gate = gate_of(path)
-        self.gate.join()
+        with self.gate.peek() as connection:
+            if connection is None:
+                _refuse_foreign(path)
+        user = self.gate.join()
+        self._user = user
+        # A recorder that nobody closes is left at the end of the process, or when it is collected.
+        self._abandon = weakref.finalize(self, self.gate.abandon, user)
         try:
-            self.gate.write(
+            self.gate.store_id = self.gate.write(
                 lambda connection: _prepare(connection, path, None if as_it_is else journal),
                 timeout_s=self._timeout_s,
                 transaction=False,
             )
         except BaseException:
-            self.gate.leave(self._timeout_s)
+            self.close()
             raise
-        self._is_open = True
 
     def read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run `work` on the shared connection; it must only read."""
@@ -135,12 +144,11 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file; calling it again does nothing."""
-        if self._is_open:
-            self._is_open = False
-            self.gate.leave(self._timeout_s)
+        if self._abandon.detach() is not None:
+            self.gate.leave(self._user, self._timeout_s)
 
     def _check_open(self) -> None:
-        if not self._is_open:
+        if not self._abandon.alive:
             raise StoreError(f"The recorder of {self.path!r} is closed. Make a new one to go on.")
 
     def vacuum(self) -> None:
@@ -234,28 +242,32 @@ _LINKS = {
         where c.turn_key is not null and t.session_key is not c.session_key""",
     "a key is larger than the counter": """
         select count(*) from store where last_key < max(
-            coalesce((select max(message_key) from message), 0), coalesce((select max(revision) from session), 0),
-            coalesce((select max(tool_call_key) from tool_call), 0))""",
+            coalesce((select max(revision) from session), 0), coalesce((select max(session_key) from session), 0),
+            coalesce((select max(invocation_key) from invocation), 0),
+            coalesce((select max(configuration_key) from configuration), 0),
+            coalesce((select max(model_config_key) from model_config), 0))""",
 }
 
 
 def next_keys(connection: sqlite3.Connection, count: int) -> int:
     """Take `count` keys of the store's counter and return the first; only inside a write transaction."""
     last = int(connection.execute("select last_key from store").fetchone()[0])
-    connection.execute("update store set last_key = ?", (last + count,))
+    connection.execute("update counter set last_key = ?", (last + count,))
     return last + 1
 
 
 def count_deletion(connection: sqlite3.Connection) -> None:
-    """Tell who holds a copy of the store that rows have gone."""
-    connection.execute("update store set deletions = deletions + 1, last_key = last_key + 1")
+    """Tell who holds a copy of the store that rows go; before they go, so that no key is given twice."""
+    connection.execute("update counter set deletions = deletions + 1, last_key = (select last_key + 1 from store)")
 
 
 def _create_file(path: str) -> None:
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            raise StoreError(f"{path!r} is a folder; a store is one file. Add a file name, for example history.db.")
-        return
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            return
+        kind = "a folder" if stat.S_ISDIR(mode) else "no file"
+        raise StoreError(f"{path!r} is {kind}; a store is one file. Add a file name, for example history.db.")
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -271,15 +283,43 @@ def _create_file(path: str) -> None:
         raise StoreError(f"The store {path!r} cannot be created: {error.strerror}. Choose another path.") from error
 
 
-def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None) -> None:
-    tables = {row[0] for row in connection.execute("select name from sqlite_schema where type = 'table'")}
+def _refuse_foreign(path: str) -> None:
+    """Refuse what is another program's, before anything is opened for writing or laid beside it.
+
+    What lies in a WAL alone is not seen here; `_prepare` looks again.
+    """
+    try:
+        connection = sqlite3.connect(file_uri(path, "mode=ro&immutable=1"), uri=True)
+        try:
+            tables = _tables(connection)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise in_our_words(path, error) from error
+        return  # half written by another process, or damaged: SQLite says so under its locks
+    if tables and not tables & {"migration", "store"}:
+        raise _foreign(path, tables)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("select name from sqlite_schema where type in ('table', 'view')")}
+
+
+def _foreign(path: str, tables: set[str]) -> StoreError:
+    return StoreError(
+        f"{path!r} is a SQLite file of another program (its tables: {', '.join(sorted(tables)[:5])}). "
+        "Nothing was changed; use another path for the store, or sessionlab.open() to read it."
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None) -> str:
+    """Bring the file to the newest schema and return the store's id."""
+    tables = _tables(connection)
     if journal is None and not tables:
         raise StoreError(f"{path!r} is empty; there is no store in it. Check the path.")
     if tables and not {"migration", "store"} <= tables:
-        raise StoreError(
-            f"{path!r} is a SQLite file of another program (its tables: {', '.join(sorted(tables)[:5])}). "
-            "Nothing was changed; use another path for the store, or sessionlab.open() to read it."
-        )
+        raise _foreign(path, tables)
     known = migrations()
     applied = _applied(connection) if tables else 0
     if applied > known[-1].number:
@@ -287,19 +327,28 @@ def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None)
             f"The store {path!r} has schema {applied}; this sessionlab knows up to {known[-1].number}. "
             "Update it (pip install --upgrade sessionlab) or use another store."
         )
-    if journal is None:
-        return
+    if journal is not None:
+        _set_journal(connection, path, journal, is_new=not tables)
+        if applied < known[-1].number:
+            _migrate(connection, known)
+    return str(connection.execute("select store_id from store").fetchone()[0])
+
+
+def _set_journal(connection: sqlite3.Connection, path: str, journal: Journal, *, is_new: bool) -> None:
     current = connection.execute("pragma journal_mode").fetchone()[0]
     wanted = {"wal": "wal", "rollback": "delete"}[journal]
-    if current != wanted and (not tables or journal == "rollback"):
-        current = connection.execute(f"pragma journal_mode = {wanted}").fetchone()[0]
-        if current != wanted:
-            raise StoreError(
-                f"The store {path!r} cannot be in {journal} mode here; SQLite says {current!r}. "
-                "Use journal='rollback' on network folders, and close the programs that have it open."
-            )
-    if applied == known[-1].number:
+    if current == wanted or not (is_new or journal == "rollback"):
         return
+    current = connection.execute(f"pragma journal_mode = {wanted}").fetchone()[0]
+    if current != wanted:
+        raise StoreError(
+            f"The store {path!r} cannot be in {journal} mode here; SQLite says {current!r}. "
+            "Use journal='rollback' on network folders, and close the programs that have it open."
+        )
+
+
+def _migrate(connection: sqlite3.Connection, known: list[Migration]) -> None:
+    """Apply what is missing, in one transaction."""
     connection.execute("begin immediate")
     try:
         connection.execute(_CREATE_MIGRATION)

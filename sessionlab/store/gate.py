@@ -1,4 +1,4 @@
-"""Who may have a SQLite file open in this process, and the lock that orders the processes that write it.
+"""Who may have a SQLite file open in this process.
 
 POSIX locks belong to a process: whoever closes any descriptor of a file drops the locks of everybody else in it.
 DuckDB brings a SQLite of its own, so it and Python's `sqlite3` must never have one file open at the same time.
@@ -8,144 +8,25 @@ The gate of a file lets one of them in. Nothing here opens, copies or looks into
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sqlite3
 import threading
-import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from sessionlab.errors import HistoryFileError, SessionLabError, StoreBusyError, StoreError, StoreReplacedError
+from sessionlab.errors import HistoryFileError, StoreBusyError, StoreReplacedError
+from sessionlab.store.lock import FairLock, ProcessLock, shared_with_nobody_last
+from sessionlab.store.refusals import in_our_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _logger = logging.getLogger("sessionlab")
 _Result = TypeVar("_Result")
 _Identity = tuple[int, int]
 
 DEFAULT_TIMEOUT_S = 10.0
-
-
-class _Turnstile:
-    """A lock that is handed on in the order of arrival.
-
-    Not re-entrant: two coroutines share a thread, so "this thread holds it" says nothing. A plain `Lock` would let a
-    loop of reads take it again and again while a recorder waits.
-    """
-
-    __slots__ = ("_mutex", "_taken", "_waiting")
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._taken = False
-        self._waiting: deque[threading.Lock] = deque()
-
-    @property
-    def is_awaited(self) -> bool:
-        return bool(self._waiting)
-
-    def __enter__(self) -> None:
-        with self._mutex:
-            if not self._taken:
-                self._taken = True
-                return
-            ticket = threading.Lock()
-            ticket.acquire()
-            self._waiting.append(ticket)
-        try:
-            ticket.acquire()
-        except BaseException:  # Ctrl-C while waiting must neither keep a place in the queue nor lose the turn
-            with self._mutex:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
-                    raise
-            self.__exit__()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
-
-
-class ProcessLock:
-    """An exclusive lock between processes on a file beside the store, freed by the system when a process dies.
-
-    The descriptor stays open between uses. Waiting is by short sleeps, so that it can end after `timeout_s`.
-    """
-
-    __slots__ = ("_descriptor", "path")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    def acquire(self, timeout_s: float) -> None:
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if _try_lock(self._descriptor):
-            return
-        deadline = time.monotonic() + timeout_s
-        pause = 0.00005
-        while not _try_lock(self._descriptor):
-            if time.monotonic() >= deadline:
-                raise StoreBusyError(
-                    f"The store of {self.path!r} stayed locked by another process for {timeout_s:g} s. "
-                    "Wait for that process, end it, or allow more time with timeout_s."
-                )
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.002)
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            _unlock(self._descriptor)
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # Windows only
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # Windows only
-else:
-    # What a file system answers that has no such locks; there the store is in rollback mode and SQLite's own serve.
-    _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
 
 
 class Gate:
@@ -158,12 +39,15 @@ class Gate:
     def __init__(self, path: str, identity: _Identity) -> None:
         self.path = path
         self.identity = identity
-        self._turns = _Turnstile()
+        self.store_id: str | None = None
+        """Set once the file is known as a store; another one that takes its place is noticed by it."""
+        self._turns = FairLock()
         self._lock = ProcessLock(path + ".lock")
+        self._wal_path = path + "-wal"
         self._connection: sqlite3.Connection | None = None
         self._wal: _Identity | None = None
         self._settings: tuple[float, str] = (-1.0, "")
-        self._users = 0
+        self._users: set[object] = set()
 
     @property
     def is_awaited(self) -> bool:
@@ -173,19 +57,33 @@ class Gate:
     @property
     def is_shared(self) -> bool:
         """True while a Recorder of this process has the file."""
-        return self._users > 0
+        return bool(self._users)
 
-    def join(self) -> None:
-        """Count one more Recorder on this file."""
-        self._users += 1
+    def join(self) -> object:
+        """Count one more Recorder on this file and return the token that it leaves with."""
+        user = object()
+        self._users.add(user)
+        return user
 
-    def leave(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def leave(self, user: object, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Count one Recorder less; the last one closes the connection."""
-        with self._turns:
-            self._users -= 1
-            if self._users <= 0:
-                self._close(timeout_s)
-                self._lock.close()
+        with self._turns.held():
+            self._users.discard(user)
+            self._close_if_unused(timeout_s)
+
+    def abandon(self, user: object) -> None:
+        """Count one Recorder less that nobody closed: at the end of the process, or when it was collected.
+
+        That can be at any moment and in any thread, so it waits for nobody.
+        """
+        self._users.discard(user)
+        if self._turns.try_enter(0):
+            try:
+                self._close_if_unused(0)
+            except StoreBusyError:
+                pass  # the next last close sees to it, as after a process that was killed
+            finally:
+                self._turns.leave()
 
     def read(
         self, work: Callable[[sqlite3.Connection], _Result], *, timeout_s: float, synchronous: str = "normal"
@@ -195,8 +93,14 @@ class Gate:
         Raises:
             StoreError: What SQLite refused, in our words.
         """
-        with self._turns, _InOurWords(self.path):
-            return work(self._ready(timeout_s, synchronous))
+
+        def run() -> _Result:
+            try:
+                return work(self._ready(timeout_s, synchronous, is_locked=False))
+            except (sqlite3.Error, OSError) as error:
+                self._raise(error)
+
+        return self._turns.run(run)
 
     def write(
         self,
@@ -212,120 +116,178 @@ class Gate:
             StoreBusyError: Another process held the store for longer than `timeout_s`; nothing was written.
             StoreError: What else SQLite refused, in our words; nothing was written.
         """
-        with self._turns, _InOurWords(self.path):
-            self._lock.acquire(timeout_s)
+
+        def run() -> _Result:
             try:
-                connection = self._ready(timeout_s, synchronous)
-                if not transaction:
+                try:
+                    self._lock.acquire(timeout_s)
+                    connection = self._ready(timeout_s, synchronous, is_locked=True)
+                    if transaction:
+                        return _in_transaction(connection, work)
                     result = work(connection)
                     self._wal = self._identity_of_wal()  # the work may have changed the journal mode
                     return result
-                connection.execute("begin immediate")
-                try:
-                    result = work(connection)
-                    connection.execute("commit")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("rollback")
-                    raise
-                return result
-            finally:
-                self._lock.release()
+                finally:
+                    self._lock.release()
+            except (sqlite3.Error, OSError) as error:
+                self._raise(error)
+
+        return self._turns.run(run)
 
     @contextlib.contextmanager
     def released(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[None]:
         """Keep the file for somebody else than `sqlite3`: DuckDB, or who copies or looks into it."""
-        with self._turns:
+        with self._turns.held():
             self._close(timeout_s)
             yield
 
     @contextlib.contextmanager
     def peek(self) -> Iterator[sqlite3.Connection | None]:
         """Give the connection if it is open anyway and sound, else None; nothing is opened or closed."""
-        with self._turns:
-            if self._connection is not None and self._wal != self._identity_of_wal():
-                yield None
-            else:
-                yield self._connection
+        with self._turns.held():
+            is_stolen = self._connection is not None and self._wal != self._identity_of_wal()
+            yield None if is_stolen else self._connection
 
-    def _ready(self, timeout_s: float, synchronous: str) -> sqlite3.Connection:
+    def _raise(self, error: Exception) -> NoReturn:
+        ours = in_our_words(self.path, error)
+        if ours is error:
+            raise error
+        raise ours from error
+
+    def _ready(self, timeout_s: float, synchronous: str, *, is_locked: bool) -> sqlite3.Connection:
         """Return a connection that is sound: of this file, and with the WAL that lies in the folder.
 
-        A user's own `open(path)` or `sqlite3.connect(path)` in this process drops our locks when it is closed. Then
-        another process may delete the WAL while we hold it, and what we commit next would go to a deleted file.
+        A user's own `open(path)` or `shutil.copy(path, …)` in this process drops our locks when it closes the file.
+        Then another process may delete the WAL while we hold it, and what we commit next would go to a deleted file.
         """
         try:
             status = os.stat(self.path)
         except FileNotFoundError:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self.identity:
-            raise StoreReplacedError(
-                f"The store {self.path!r} was {'removed' if status is None else 'replaced by another file'} while it "
-                "was open. Nothing was written to the new one; make a new Recorder to use it."
-            )
+            raise self._replaced("removed" if status is None else "replaced by another file")
         if self._connection is not None and self._wal != self._identity_of_wal():
-            self._connection.close()
-            self._connection = None
-        if self._connection is None:
-            self._open(timeout_s)
+            self._close_stolen(timeout_s, is_locked=is_locked)
         connection = self._connection
-        assert connection is not None  # noqa: S101 -- for the type checker
+        if connection is None:
+            connection = self._open(timeout_s)
+        elif connection.in_transaction:  # Ctrl-C struck in the middle of a rollback
+            connection.execute("rollback")
         if self._settings != (timeout_s, synchronous):
             connection.execute(f"pragma busy_timeout = {int(timeout_s * 1000)}")
             connection.execute(f"pragma synchronous = {'full' if synchronous == 'full' else 'normal'}")
             self._settings = (timeout_s, synchronous)
         return connection
 
-    def _open(self, timeout_s: float) -> None:
-        uri = "file:" + "".join(f"%{ord(c):02x}" if c in "?#%" else c for c in self.path.replace(os.sep, "/"))
-        if os.name == "nt":
-            uri = uri.replace("file:", "file:///", 1)
+    def _replaced(self, how: str) -> StoreReplacedError:
+        return StoreReplacedError(
+            f"The store {self.path!r} was {how} while it was open. Nothing was written to the new one; make a new "
+            "Recorder to use it."
+        )
+
+    def _open(self, timeout_s: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            uri + "?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s
+            file_uri(self.path, "mode=rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s
         )
         try:
             connection.execute("pragma foreign_keys = on")
-            connection.execute("pragma wal_autocheckpoint = 4000")  # pages; a fifth less time a commit than with 1000
+            connection.execute("pragma wal_autocheckpoint = 4000")  # pages; a tenth less time a commit than with 1000
             connection.execute("select count(*) from sqlite_schema").fetchone()  # opens the WAL
+            if self.store_id is not None:
+                # A new file can get the number of the one that was removed while it was not open.
+                found = connection.execute("select store_id from store").fetchone()
+                if found is None or found[0] != self.store_id:
+                    raise self._replaced("replaced by another store")
         except BaseException:
             connection.close()
             raise
         self._connection, self._wal, self._settings = connection, self._identity_of_wal(), (-1.0, "")
+        return connection
 
     def _identity_of_wal(self) -> _Identity | None:
         try:
-            status = os.stat(self.path + "-wal")
+            status = os.stat(self._wal_path)
         except FileNotFoundError:
             return None
         return (status.st_dev, status.st_ino)
 
+    def _close_if_unused(self, timeout_s: float) -> None:
+        if not self._users:
+            self._close(timeout_s)
+            self._lock.close()
+
     def _close(self, timeout_s: float) -> None:
         """Close the connection, under the lock: the last close of all copies the WAL into the file."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return
-        self._lock.acquire(timeout_s)
+        if self._wal != self._identity_of_wal():
+            self._close_stolen(timeout_s, is_locked=False)
+            return
         try:
-            self._connection.close()
+            self._lock.acquire(timeout_s)
+            connection.close()
             self._connection = None
         finally:
             self._lock.release()
 
+    def _close_stolen(self, timeout_s: float, *, is_locked: bool) -> None:
+        """Close a connection whose WAL was taken from it, so that it deletes nobody else's."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101 -- for the type checker
+        try:
+            if not is_locked:
+                self._lock.acquire(timeout_s)
+            with contextlib.ExitStack() as stack:
+                if hasattr(connection, "setconfig"):  # Python 3.12
+                    connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)  # type: ignore[attr-defined,unused-ignore]  # new there
+                elif os.path.exists(self.path):
+                    stack.enter_context(shared_with_nobody_last(self.path))
+                connection.close()
+            self._connection = None
+        finally:
+            if not is_locked:
+                self._lock.release()
+
     # A connection must not live on in a forked child: SQLite's memory there says that it holds locks which the
     # system gave to the parent alone. So it is closed before the fork, and each side opens its own when it needs one.
 
-    def _before_fork(self) -> None:
-        self._turns.__enter__()
+    def _before_fork(self) -> bool:
+        """Enter and close the connection; return whether this entered."""
+        if not self._turns.try_enter(DEFAULT_TIMEOUT_S):
+            if not self._turns.is_mine:
+                _logger.warning("%s was in use throughout %g s before a fork().", self.path, DEFAULT_TIMEOUT_S)
+            return False
         try:
             self._close(DEFAULT_TIMEOUT_S)
         except StoreBusyError:
-            _logger.warning("%s stayed locked at a fork(); the child must not use it.", self.path)
-
-    def _after_fork_in_parent(self) -> None:
-        self._turns.__exit__()
+            _logger.warning("%s stayed locked by another process at a fork().", self.path)
+        return True
 
     def _after_fork_in_child(self) -> None:
-        self._turns = _Turnstile()
+        self._turns = FairLock()
         self._lock.close()
+        if self._connection is not None:  # could not be closed in time; closing it here would harm the parent
+            _never_closed.append(self._connection)
+            self._connection = None
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    connection.execute("begin immediate")
+    try:
+        result = work(connection)
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+    return result
+
+
+def file_uri(path: str, query: str) -> str:
+    """Return the URI under which SQLite opens a path."""
+    escaped = "".join(f"%{ord(c):02x}" if c in "?#%" else c for c in path.replace(os.sep, "/"))
+    return f"file:{'///' if os.name == 'nt' else ''}{escaped}?{query}"
 
 
 _gates: weakref.WeakValueDictionary[_Identity, Gate] = weakref.WeakValueDictionary()
@@ -351,68 +313,42 @@ def gate_of(path: str) -> Gate:
         return gate
 
 
-_held_by_fork: list[Gate] = []
+_entered_by_fork: list[Gate] = []
+_never_closed: list[sqlite3.Connection] = []
+
+
+def _known_gates() -> list[Gate]:
+    return [gate for reference in _gates.valuerefs() if (gate := reference()) is not None]
 
 
 def _before_fork() -> None:
-    _gates_mutex.acquire()
-    _held_by_fork.extend(_gates.values())
-    for gate in _held_by_fork:
-        gate._before_fork()
+    # A thread may look up another gate while it is inside one, so the list is locked last.
+    tried: set[Gate] = set()
+    while True:
+        for gate in _known_gates():
+            if gate not in tried:
+                tried.add(gate)
+                if gate._before_fork():
+                    _entered_by_fork.append(gate)
+        _gates_mutex.acquire()
+        if tried.issuperset(_known_gates()):
+            return
+        _gates_mutex.release()
 
 
 def _after_fork_in_parent() -> None:
-    for gate in _held_by_fork:
-        gate._after_fork_in_parent()
-    _held_by_fork.clear()
     _gates_mutex.release()
+    for gate in _entered_by_fork:
+        gate._turns.leave()
+    _entered_by_fork.clear()
 
 
 def _after_fork_in_child() -> None:
-    for gate in _held_by_fork:
-        gate._after_fork_in_child()
-    _held_by_fork.clear()
     _gates_mutex.release()
+    for gate in _known_gates():
+        gate._after_fork_in_child()
+    _entered_by_fork.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-
-_REMEDIES: dict[int, tuple[Literal["busy", "other"], str]] = {
-    sqlite3.SQLITE_BUSY: ("busy", "another program keeps it locked. Close that program or allow more time with timeout_s."),
-    sqlite3.SQLITE_LOCKED: ("busy", "another program keeps it locked. Close that program or allow more time with timeout_s."),
-    sqlite3.SQLITE_FULL: ("other", "the disk is full. Nothing of this call was written; make room and go on."),
-    sqlite3.SQLITE_IOERR: ("other", "the disk or the folder refused. Nothing of this call was written; see that there is room and the folder is there."),
-    sqlite3.SQLITE_READONLY: ("other", "the file or its folder cannot be written to. Change its permissions or use another path."),
-    sqlite3.SQLITE_CANTOPEN: ("other", "the file cannot be opened. Check its path, its folder and its permissions."),
-    sqlite3.SQLITE_NOTADB: ("other", "it is not a SQLite file. Use another path."),
-    sqlite3.SQLITE_CORRUPT: ("other", "the file is damaged. Keep a copy and run `sessionlab db check`; restore a backup or save what `sqlite3 FILE .recover` finds."),
-    sqlite3.SQLITE_AUTH: ("other", "access was denied. Check the file's permissions."),
-    sqlite3.SQLITE_PERM: ("other", "access was denied. Check the file's permissions."),
-    sqlite3.SQLITE_TOOBIG: ("other", "a text is larger than SQLite takes (1,000,000,000 bytes). Record it in parts."),
-}  # fmt: skip
-
-
-class _InOurWords:
-    """Turns what SQLite and the system refuse into our errors."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None or isinstance(error, SessionLabError):
-            return
-        if isinstance(error, sqlite3.Error) and hasattr(error, "sqlite_errorcode"):
-            busy, remedy = _REMEDIES.get(error.sqlite_errorcode & 0xFF, ("other", "see the cause above."))
-            cls = StoreBusyError if busy == "busy" else StoreError
-            raise cls(f"The store {self._path!r} refused: {error}; {remedy}") from error
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"The store {self._path!r} cannot be used: {error}. Check that its folder is there and writable."
-            ) from error

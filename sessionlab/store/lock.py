@@ -1,0 +1,203 @@
+"""The locks that the gate is made of: one between the threads of this process, one between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from sessionlab.errors import StoreBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_Result = TypeVar("_Result")
+
+
+class FairLock:
+    """Lets one thread in at a time, in the order of arrival, and no thread twice.
+
+    Who waits for the room holds the door, so a loop of reads that leaves and comes back queues behind a recorder.
+    Both are the interpreter's own locks, and a call of theirs is done before Ctrl-C can be noticed: wherever it
+    strikes, the room is left exactly once.
+    """
+
+    __slots__ = ("_door", "_room")
+
+    def __init__(self) -> None:
+        self._door = threading.Lock()
+        # It knows its owner, so that `release` can tell whether there is something to release. It is never entered
+        # twice: two coroutines share a thread, and a signal handler or finalizer runs in the middle of its thread.
+        self._room = threading.RLock()
+
+    @property
+    def is_awaited(self) -> bool:
+        """True while a thread waits for its turn."""
+        return self._door.locked()
+
+    @property
+    def is_mine(self) -> bool:
+        """True in the thread that is in."""
+        return self._room._is_owned()  # type: ignore[attr-defined,no-any-return]  # what threading.Condition uses
+
+    def run(self, work: Callable[[], _Result]) -> _Result:
+        """Run `work` inside and return what it returns."""
+        self._refuse_second_entry()
+        room = self._room
+        try:
+            with self._door:
+                room.acquire()
+            return work()
+        finally:
+            try:  # noqa: SIM105 -- `suppress` is Python, and Ctrl-C could strike in it
+                room.release()
+            except RuntimeError:  # Ctrl-C came while waiting
+                pass
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Be inside for a block; `run` as a context manager."""
+        self._refuse_second_entry()
+        room = self._room
+        try:
+            with self._door:
+                room.acquire()
+            yield
+        finally:
+            try:  # noqa: SIM105 -- as above
+                room.release()
+            except RuntimeError:
+                pass
+
+    def try_enter(self, timeout_s: float) -> bool:
+        """Enter if that can be done in time, and return whether it was; `leave` must follow."""
+        if self.is_mine or not self._door.acquire(timeout=timeout_s):
+            return False
+        try:
+            return self._room.acquire(timeout=timeout_s)
+        finally:
+            self._door.release()
+
+    def leave(self) -> None:
+        """Leave after `try_enter`."""
+        self._room.release()
+
+    def _refuse_second_entry(self) -> None:
+        if self.is_mine:
+            raise StoreBusyError(
+                "This thread is using the store already: the call came from a signal handler, a finalizer, a progress "
+                "callback or inside Gate.released(). Call it after that."
+            )
+
+
+class ProcessLock:
+    """An exclusive lock between processes on a file beside the store, freed by the system when a process dies.
+
+    The descriptor stays open between uses. Waiting is by short sleeps, so that it can end after `timeout_s`.
+    """
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, timeout_s: float) -> None:
+        """Wait for the lock; call `release` in a `finally` that also covers this call.
+
+        Raises:
+            StoreBusyError: Another process kept it for longer than `timeout_s`.
+        """
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if _try_lock(self._descriptor):
+            return
+        deadline = time.monotonic() + timeout_s
+        pause = 0.00005
+        while not _try_lock(self._descriptor):
+            if time.monotonic() >= deadline:
+                raise StoreBusyError(
+                    f"The store of {self.path!r} stayed locked by another process for {timeout_s:g} s. "
+                    "Wait for that process, end it, or allow more time with timeout_s."
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.002)
+
+    def release(self) -> None:
+        """Let go; does nothing where the lock is not held."""
+        if self._descriptor is not None:
+            _unlock(self._descriptor)
+
+    def close(self) -> None:
+        """Close the descriptor until the next use."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with contextlib.suppress(PermissionError):  # it was not held
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+
+    # What a file system answers that has no such locks; there the store is in rollback mode and SQLite's own serve.
+    _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        try:
+            flock(descriptor, LOCK_UN)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+
+
+@contextlib.contextmanager
+def shared_with_nobody_last(path: str) -> Iterator[None]:
+    """Keep SQLite from believing that a connection it closes in this block is the last one of the file.
+
+    The last one copies its WAL into the file and deletes the WAL *by name*. A connection whose WAL was taken from it
+    would delete another process's. Where Python cannot tell SQLite not to (before 3.12), a read lock of the kind that
+    belongs to the descriptor stands in the way of SQLite's exclusive one; only Linux has it.
+    """
+    if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK"):
+        yield
+        return
+    import struct
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # struct flock: type, whence, start, length, process. SQLite's shared locks are 510 bytes from here on.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_RDLCK, 0, 0x40000000 + 2, 510, 0))
+        yield
+    finally:
+        os.close(descriptor)
