@@ -94,14 +94,16 @@ def _without_secrets(value: Any, name: str = "") -> Any:
 
 def _without_login(api_base: str) -> str:
     """Return the address without user name, password, and secrets in its path, query or fragment."""
+    has_scheme = "://" in api_base
     try:
-        parts = urlsplit(api_base)
+        parts = urlsplit(api_base if has_scheme else f"//{api_base}")
         host = parts.netloc.rpartition("@")[2]
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:  # not an address at all, for example an unclosed [
         return REMOVED
     query = urlencode([(name, _without_secrets(value, name)) for name, value in pairs], quote_via=quote, safe="[]")
-    return _SECRET_VALUE.sub(REMOVED, urlunsplit((parts.scheme, host, parts.path, query, "")))
+    address = urlunsplit((parts.scheme, host, parts.path, query, ""))
+    return _SECRET_VALUE.sub(REMOVED, address if has_scheme else address.removeprefix("//"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,9 +364,39 @@ def whole_number(what: str, value: Any, *, least: int = 0) -> int:
     return number
 
 
+def storable(text: str) -> str:
+    """Return a text that UTF-8 can hold: each lone surrogate becomes U+FFFD and its number in plain letters."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(f"\N{REPLACEMENT CHARACTER}\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
+    return text
+
+
 def to_json(value: Any) -> str:
-    """Return `value` as compact JSON text with sorted keys; what JSON has no form for becomes its text."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
+    """Return `value` as compact JSON text with sorted keys; what JSON or UTF-8 has no form for becomes its text.
+
+    Raises:
+        RecordingError: It holds itself, or is nested too deeply.
+    """
+    try:
+        text = _dumps(value)
+        if text.isascii() or storable(text) is text:
+            return text
+    except (TypeError, ValueError):  # keys that are no text, numbers that are not finite, or a circle
+        pass
+    except RecursionError as error:
+        raise RecordingError("A value is nested too deeply for JSON. Give its text instead.") from error
+    try:
+        return _dumps(_jsonable(value))
+    except RecursionError as error:
+        raise RecordingError("A value holds itself, so it has no JSON. Give its text instead.") from error
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -373,3 +405,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
     return str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return `value` with every key as text and every number that JSON does not know as text."""
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(inner) for inner in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+    return str(value) if isinstance(value, float) and value - value != 0 else value

@@ -15,7 +15,9 @@ Format = Literal["openai", "anthropic"]
 Count = Callable[[str], int]
 
 NO_RESULT = "[no result was recorded]"
-_GOOD_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NO_OUTPUT = "[no output]"
+NO_PROMPT = "[no prompt was recorded]"
+_GOOD_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")  # OpenAI takes 40 characters, Anthropic 64
 
 
 def branch(session: Session, head: str | None) -> list[Message]:
@@ -55,7 +57,7 @@ def for_api(
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
             raise RecordingError(f"{name}={value!r}: expected a whole number of 0 or more.")
     spoken = [m for m in messages if m.kind in ("message", "skill", "context")]
-    system = [m.content for m in spoken if m.role == "system" and m.content]
+    system = [m.content for m in spoken if m.role == "system" and m.content and m.content.strip()]
     write = _openai if form == "openai" else _anthropic
     exchanges: list[_Exchange] = []
     # A branch may leave a turn before its results, so these are looked up in the whole session.
@@ -69,7 +71,7 @@ def for_api(
         exchanges[-1].messages.extend(write(message, calls_of.get(message.message_id, [])))
     exchanges = [e for e in exchanges if e.messages]
     if max_tokens is not None:
-        exchanges = _newest(exchanges, system, max_tokens - reserve_tokens, count or estimated_tokens)
+        exchanges = _newest(exchanges, system, max_tokens - reserve_tokens, count or estimated_tokens, form)
     listed = [m for exchange in exchanges for m in exchange.messages]
     if form == "openai":
         return [{"role": "system", "content": text} for text in system] + listed
@@ -86,12 +88,13 @@ def estimated_tokens(text: str) -> int:
     return (len(text.encode("utf-8", "replace")) + 2) // 3
 
 
-def _newest(exchanges: list[_Exchange], system: list[str], budget: int, count: Count) -> list[_Exchange]:
+def _newest(exchanges: list[_Exchange], system: list[str], budget: int, count: Count, form: Format) -> list[_Exchange]:
     """Return as many of the newest exchanges as fit, and the newest one in any case."""
     left = budget - sum(count(text) for text in system)
     kept: list[_Exchange] = []
     for exchange in reversed(exchanges):
-        left -= sum(count(to_json(message)) for message in exchange.messages)
+        messages = _alternating(exchange.messages) if form == "anthropic" else exchange.messages
+        left -= sum(count(to_json(message)) for message in messages)
         if kept and left < 0:
             break
         kept.append(exchange)
@@ -154,7 +157,9 @@ def _anthropic(message: Message, calls: list[_Call]) -> list[dict[str, Any]]:
 
 
 def _tool_result(call: _Call) -> dict[str, Any]:
-    return {"type": "tool_result", "tool_use_id": call.id, "content": call.result, "is_error": call.is_error}
+    # Anthropic refuses an error without words.
+    text = NO_OUTPUT if call.is_error and not call.result.strip() else call.result
+    return {"type": "tool_result", "tool_use_id": call.id, "content": text, "is_error": call.is_error}
 
 
 def _as_object(arguments: str) -> dict[str, Any]:
@@ -169,10 +174,17 @@ def _alternating(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return Anthropic's form: it begins with the user, and neighbours of one role are one message."""
     found: list[dict[str, Any]] = []
     if messages and messages[0]["role"] != "user":
-        found.append({"role": "user", "content": [{"type": "text", "text": "[no prompt was recorded]"}]})
+        found.append({"role": "user", "content": [{"type": "text", "text": NO_PROMPT}]})
     for message in messages:
         if found and found[-1]["role"] == message["role"]:
             found[-1] = {"role": message["role"], "content": [*found[-1]["content"], *message["content"]]}
         else:
             found.append(message)
+    if found and found[-1]["role"] == "assistant":
+        found[-1] = {"role": "assistant", "content": [_without_trailing_space(p) for p in found[-1]["content"]]}
     return found
+
+
+def _without_trailing_space(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part as Anthropic takes it where the assistant has the last word."""
+    return part | {"text": part["text"].rstrip()} if part["type"] == "text" else part

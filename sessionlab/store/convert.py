@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sessionlab.errors import RecordingError
-from sessionlab.model import FinishReason, normal_finish_reason, to_json
+from sessionlab.model import FinishReason, normal_finish_reason, storable, to_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,17 +75,6 @@ def money(amount: float | None, what: str) -> float | None:
     return number
 
 
-def storable(text: str) -> str:
-    """Return a text that UTF-8 can hold: each lone surrogate becomes U+FFFD and its number in plain letters."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "".join(f"\N{REPLACEMENT CHARACTER}\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
-    return text
-
-
 def text_of(value: Any, what: str) -> str | None:
     """Return a text as it is stored, or None.
 
@@ -105,7 +94,7 @@ def raw_or_json(value: Any) -> str | None:
     """Return a text as it is, None as None, and anything else as JSON text."""
     if value is None:
         return None
-    return storable(value if isinstance(value, str) else to_json(value))
+    return storable(value) if isinstance(value, str) else to_json(value)
 
 
 def finish(reason: str | None) -> tuple[FinishReason | None, str | None]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from sessionlab.errors import RecordingError
-from sessionlab.model import FinishReason, Kind, ModelConfig, Role, Status, Usage, to_json
-from sessionlab.store.convert import storable
+from sessionlab.model import FinishReason, Kind, ModelConfig, Role, Status, Usage, storable, to_json
 from sessionlab.store.ledger import Event, Ledger, Place, SessionPlace
 
 _INSERT_MESSAGE = """
@@ -285,7 +284,7 @@ def _config_key(connection: sqlite3.Connection, config: ModelConfig, key: int) -
     values["stop_sequences"] = None if stop is None else to_json(list(stop))
     hashed = config.system_instructions_hash
     texts = [storable(v) if isinstance(v, str) else v for v in values.values()]
-    stored_extra = None if extra is None else storable(to_json(extra))
+    stored_extra = None if extra is None else to_json(extra)
     connection.execute(_INSERT_CONFIG, (key, config_id, *texts, hashed, stored_extra))
     stored_instructions = None if instructions is None else storable(instructions)
     connection.execute("insert into model_config_text values (?, ?)", (key, stored_instructions))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sessionlab.store.convert import storable
+from sessionlab.model import storable
 
 
 def absolute(directory: str | os.PathLike[str]) -> str:

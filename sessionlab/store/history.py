@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sessionlab import settings
 from sessionlab.errors import RecordingError
-from sessionlab.model import Message, Session, SessionSummary, to_json
-from sessionlab.store.convert import from_us, json_object, storable, text_of
+from sessionlab.model import Message, Session, SessionSummary, storable, to_json
+from sessionlab.store.convert import from_us, json_object, text_of
 from sessionlab.store.database import Database, count_deletion, next_keys, now_us
 from sessionlab.store.folders import absolute, git_root_of
 from sessionlab.store.reading import TIMES, load_session
@@ -278,7 +278,7 @@ class History:
             noted[key] = value
             if value is None:
                 del noted[key]
-            _revise(connection, session_key, "metadata", storable(to_json(noted)))
+            _revise(connection, session_key, "metadata", to_json(noted))
 
         self._write(work, None)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from sessionlab.errors import RecordingError
 from sessionlab.model import to_json
-from sessionlab.store.convert import json_object, storable
+from sessionlab.store.convert import json_object
 from sessionlab.store.database import now_us
 from sessionlab.store.events import MessageEvent
 from sessionlab.store.ledger import Event, Ledger, Place, SessionPlace
@@ -116,7 +116,7 @@ class OpenEvent(Event):
         noted = json_object(metadata) | json_object(self.opening.metadata)
         connection.execute(
             "update session set ended_at = null, metadata = ?, revision = ? where session_key = ?",
-            (storable(to_json(noted)), key, session_key),
+            (to_json(noted), key, session_key),
         )
         self.place.session_id, self.place.session_key = session_id, session_key
         self.state = state_at(connection, session_key, None)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sessionlab import settings
 from sessionlab.errors import RecordingError, SettingsError, warn
-from sessionlab.model import ModelConfig, Session, SessionSummary, to_json
-from sessionlab.store.convert import storable, text_of
+from sessionlab.model import ModelConfig, Session, SessionSummary, storable, to_json
+from sessionlab.store.convert import text_of
 from sessionlab.store.database import Database, Journal, Synchronous
 from sessionlab.store.folders import absolute, git_root_of
 from sessionlab.store.history import History
@@ -140,7 +140,7 @@ class Recorder:
                 git_root=None if folder is None else git_root_of(folder),
                 parent_session_id=None if parent is None else _session_id_of(parent),
                 new=new,
-                metadata=storable(to_json(dict(metadata or {}))),
+                metadata=to_json(dict(metadata or {})),
             )
 
         return RecordedSession(self, opening, config)

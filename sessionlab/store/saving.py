@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sessionlab.errors import RecordingError
-from sessionlab.model import KINDS, RESULT_STATUSES, ROLES, Message, Session, ToolCall, to_json, whole_number
-from sessionlab.store.convert import money, new_id, seconds_to_us, storable, text_of, to_us
+from sessionlab.model import KINDS, RESULT_STATUSES, ROLES, Message, Session, ToolCall, storable, to_json, whole_number
+from sessionlab.store.convert import money, new_id, seconds_to_us, text_of, to_us
 from sessionlab.store.database import next_keys, now_us
 from sessionlab.store.events import ConfigureEvent, MessageEvent, ToolCallEvent, ToolResultEvent, TurnEvent
 from sessionlab.store.ledger import Event, Ledger, Place, SessionPlace
@@ -77,7 +77,7 @@ def save(connection: sqlite3.Connection, session: Session, session_key: int | No
         "started_at": now_us() if started is None else started,
         "ended_at": to_us(session.ended_at, "ended_at"),
         "archived_at": to_us(session.archived_at, "archived_at"),
-        "metadata": storable(to_json(dict(session.metadata))),
+        "metadata": to_json(dict(session.metadata)),
         "revision": first,
         "session_id": text_of(session.session_id, "session_id"),
     }
