@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("sessionlab")
 
-# How many keys are copied before a recorder of this process that waits is let in.
+# How many messages are copied before a recorder of this process that waits is let in.
 _RANGE = 20_000
 _RANGE_ALONE = 200_000
 _TRIES = 8
@@ -265,7 +265,7 @@ class Copy:
 
     def _copy_range(self, after: int, until: int) -> int:
         is_shared = self._attachment.gate.is_shared
-        end = min(after + _RANGE, until) if is_shared else until
+        end = self._range_end(after, until, _RANGE) if is_shared else until
         # A first copy reads whole tables, which is quicker by a scan than by key.
         fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
         waiting_turns = False
@@ -284,6 +284,12 @@ class Copy:
             self._engine.ingest("adopt", self.schema, after=after)
         self._attachment.give_way()
         return end
+
+    def _range_end(self, after: int, until: int, count: int) -> int:
+        rows = self._fetch(self.source.range, [("last_key", "bigint")], after=after, count=count)
+        last = rows.column(0)[0].as_py()
+        # Behind the last message there may be tool calls.
+        return until if last is None or rows.num_rows == 0 else min(int(last), until)
 
     def _remember(self, table: str, rows: pa.Table) -> None:
         """Note what later rows name by key."""
@@ -311,7 +317,7 @@ class Copy:
         texts, (_, until, _) = self.texts[kind], self._state
         after = texts.until
         while after < until:
-            end = min(after + (_RANGE if self._attachment.gate.is_shared else _RANGE_ALONE), until)
+            end = self._range_end(after, until, _RANGE if self._attachment.gate.is_shared else _RANGE_ALONE)
             texts.append(self._fetch(self.source.texts[kind], _TEXTS[kind], after=after, until=end))
             texts.until = after = end
             self._attachment.give_way()

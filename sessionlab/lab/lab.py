@@ -402,7 +402,7 @@ def _frame_called(name: Any) -> Frame:
 def _source_of(attachment: Attachment, path: str) -> Source:
     rows = attachment.rows(
         "select s.name, c.name as column_name from sqlite_schema s join pragma_table_info(s.name) c"
-        " where s.type = 'table'"
+        " where s.type in ('table', 'view')"
     ).fetchall()
     tables: dict[str, set[str]] = {}
     for table, column in rows:

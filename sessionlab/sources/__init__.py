@@ -26,6 +26,8 @@ class Source:
         reading: `by_key`: rows are only added, with keys that rise in the order of commits, and `state` tells how far
             the file is. `whole`: the file is read again as a whole when it has changed.
         state: A SELECT of one row: the file's identity, its largest key, and a number that rises when rows go.
+        range: A SELECT of the key at which `:count` messages after `:after` end, NULL where there are none; keys may
+            have wide gaps.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Source:
     texts: Mapping[str, str]
     reading: Literal["by_key", "whole"]
     state: str
+    range: str
 
     def recognises(self, tables: Mapping[str, frozenset[str]]) -> bool:
         """Return True where a file with these tables and columns is the tool's."""

@@ -23,4 +23,5 @@ SOURCE = Source(
     texts={"message": _SQL["message_text"], "tool_call": _SQL["tool_call_text"]},
     reading="by_key",
     state=_SQL["state"],
+    range=_SQL["range"],
 )

@@ -5,6 +5,16 @@
 select store_id, last_key, deletions
 from store
 
+-- name: range
+select max(message_key) as last_key
+from (
+    select message_key
+    from message
+    where message_key > :after
+    order by message_key
+    limit :count
+)
+
 -- name: session
 select
     session_key,

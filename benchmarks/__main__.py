@@ -1,0 +1,65 @@
+"""Run the benchmarks and print a table of medians and ratios."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import importing, reading, recording
+from benchmarks.timing import Line
+
+_MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sample_data", "make_sample.py")
+
+
+@click.command(help=__doc__)
+@click.option("--messages", "sizes", multiple=True, type=int, help="Size of a store; repeat it. [10000 and 1000000]")
+@click.option("--runs", default=5, show_default=True, help="Runs of each.")
+@click.option("--json", "json_path", type=click.Path(), help="Also write the lines to this file.")
+def main(sizes: tuple[int, ...], runs: int, json_path: str | None) -> None:
+    """Measure everything and print the table."""
+    console = Console()
+    table = Table("work", "sessionlab", "beside", "takes", "times faster", "aim", title="Medians of one run")
+    found: list[Line] = []
+
+    def add(line: Line) -> None:
+        found.append(line)
+        ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
+        table.add_row(line.work, _shown(line.ours_s), line.other or "", _shown(line.other_s), ratio, line.aim)
+
+    with tempfile.TemporaryDirectory(prefix="sessionlab-bench-") as folder, console.status("measuring …") as status:
+        for line in importing.lines(folder, runs=runs):
+            add(line)
+        for line in recording.lines(folder, runs=runs):
+            add(line)
+        for size in sizes or (10_000, 1_000_000):
+            path = os.path.join(folder, f"{size}.db")
+            status.update(f"making a store of {size:,} messages …")
+            command = [sys.executable, _MAKE, "--scale", str(size), "--output", path]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            status.update(f"reading {size:,} messages …")
+            for line in reading.lines(path, folder, runs=runs):
+                add(line)
+    console.print(table)
+    if json_path:
+        with open(json_path, "w", encoding="utf-8") as file:
+            json.dump([asdict(line) for line in found], file, indent=1)
+
+
+def _shown(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+if __name__ == "__main__":
+    main()
