@@ -169,7 +169,7 @@ def test_a_call_as_context_manager_measures_and_records_an_exception(recorder: R
         raise KeyError("gone")
     with turn.tool_call("b") as call:
         call.result("fine")
-    with pytest.raises(KeyError), turn.tool_call("c") as call:
+    with pytest.raises(KeyError), turn.tool_call("c") as call:  # noqa: PT012 -- the block is what is tested
         call.result("answered before")
         raise KeyError("later")
     with turn.tool_call("d"):
@@ -553,6 +553,7 @@ def test_the_environment_disables(path: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_closed_recorder_says_so(path: str) -> None:
     recorder = Recorder(path)
     s = recorder.session()
+    s.user("a")
     recorder.close()
     recorder.close()
     for call in (lambda: s.user("a"), recorder.session, recorder.history.list, lambda: s.messages()):

@@ -16,7 +16,7 @@ import weakref
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from sessionlab.errors import HistoryFileError, StoreBusyError, StoreReplacedError
-from sessionlab.store.lock import FairLock, ProcessLock, shared_with_nobody_last
+from sessionlab.store.lock import FairLock, ProcessLock, Ticket, shared_with_nobody_last
 from sessionlab.store.refusals import in_our_words
 
 if TYPE_CHECKING:
@@ -77,13 +77,14 @@ class Gate:
         That can be at any moment and in any thread, so it waits for nobody.
         """
         self._users.discard(user)
-        if self._turns.try_enter(0):
+        ticket = self._turns.try_enter(0)
+        if ticket is not None:
             try:
                 self._close_if_unused(0)
             except StoreBusyError:
                 pass  # the next last close sees to it, as after a process that was killed
             finally:
-                self._turns.leave()
+                self._turns.leave(ticket)
 
     def read(
         self, work: Callable[[sqlite3.Connection], _Result], *, timeout_s: float, synchronous: str = "normal"
@@ -252,17 +253,18 @@ class Gate:
     # A connection must not live on in a forked child: SQLite's memory there says that it holds locks which the
     # system gave to the parent alone. So it is closed before the fork, and each side opens its own when it needs one.
 
-    def _before_fork(self) -> bool:
-        """Enter and close the connection; return whether this entered."""
-        if not self._turns.try_enter(DEFAULT_TIMEOUT_S):
+    def _before_fork(self) -> Ticket | None:
+        """Enter and close the connection; return the ticket to leave with."""
+        ticket = self._turns.try_enter(DEFAULT_TIMEOUT_S)
+        if ticket is None:
             if not self._turns.is_mine:
                 _logger.warning("%s was in use throughout %g s before a fork().", self.path, DEFAULT_TIMEOUT_S)
-            return False
+            return None
         try:
             self._close(DEFAULT_TIMEOUT_S)
         except StoreBusyError:
             _logger.warning("%s stayed locked by another process at a fork().", self.path)
-        return True
+        return ticket
 
     def _after_fork_in_child(self) -> None:
         self._turns = FairLock()
@@ -313,7 +315,7 @@ def gate_of(path: str) -> Gate:
         return gate
 
 
-_entered_by_fork: list[Gate] = []
+_entered_by_fork: list[tuple[Gate, Ticket]] = []
 _never_closed: list[sqlite3.Connection] = []
 
 
@@ -328,8 +330,9 @@ def _before_fork() -> None:
         for gate in _known_gates():
             if gate not in tried:
                 tried.add(gate)
-                if gate._before_fork():
-                    _entered_by_fork.append(gate)
+                ticket = gate._before_fork()
+                if ticket is not None:
+                    _entered_by_fork.append((gate, ticket))
         _gates_mutex.acquire()
         if tried.issuperset(_known_gates()):
             return
@@ -338,8 +341,8 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     _gates_mutex.release()
-    for gate in _entered_by_fork:
-        gate._turns.leave()
+    for gate, ticket in _entered_by_fork:
+        gate._turns.leave(ticket)
     _entered_by_fork.clear()
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from sessionlab.errors import StoreBusyError
@@ -16,75 +17,107 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
+_WAKE_S = 0.1
+
+
+class Ticket:
+    """One place in the queue of a `FairLock`."""
+
+    __slots__ = ("thread", "turn")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.turn = threading.Lock()
+        self.turn.acquire()
 
 
 class FairLock:
     """Lets one thread in at a time, in the order of arrival, and no thread twice.
 
-    Who waits for the room holds the door, so a loop of reads that leaves and comes back queues behind a recorder.
-    Both are the interpreter's own locks, and a call of theirs is done before Ctrl-C can be noticed: wherever it
-    strikes, the room is left exactly once.
+    The head of the queue is in. A plain lock would let a loop of reads take it again and again while a recorder
+    waits. Not re-entrant: two coroutines share a thread, and a signal handler runs in the middle of one.
+
+    Wherever Ctrl-C strikes, a thread leaves the queue exactly once: one call of the interpreter's own puts it in and
+    one takes it out, and such a call is done before an interrupt can be noticed. Should one be noticed between
+    leaving and waking the next, that one wakes by itself.
     """
 
-    __slots__ = ("_door", "_room")
+    __slots__ = ("_queue",)
 
     def __init__(self) -> None:
-        self._door = threading.Lock()
-        # It knows its owner, so that `release` can tell whether there is something to release. It is never entered
-        # twice: two coroutines share a thread, and a signal handler or finalizer runs in the middle of its thread.
-        self._room = threading.RLock()
+        self._queue: deque[Ticket] = deque()
 
     @property
     def is_awaited(self) -> bool:
         """True while a thread waits for its turn."""
-        return self._door.locked()
+        return len(self._queue) > 1
 
     @property
     def is_mine(self) -> bool:
-        """True in the thread that is in."""
-        return self._room._is_owned()  # type: ignore[attr-defined,no-any-return]  # what threading.Condition uses
+        """True in a thread that is in or waits; its signal handlers and finalizers must not wait for it."""
+        return any(ticket.thread == threading.get_ident() for ticket in tuple(self._queue))
 
     def run(self, work: Callable[[], _Result]) -> _Result:
-        """Run `work` inside and return what it returns."""
-        self._refuse_second_entry()
-        room = self._room
+        """Run `work` inside and return what it returns.
+
+        Raises:
+            StoreBusyError: This thread is inside already.
+        """
+        queue = self._queue
+        if queue:
+            self._refuse_second_entry()
+        ticket = Ticket()
         try:
-            with self._door:
-                room.acquire()
+            queue.append(ticket)
+            if queue[0] is not ticket:
+                self._wait(ticket)
             return work()
         finally:
-            try:  # noqa: SIM105 -- `suppress` is Python, and Ctrl-C could strike in it
-                room.release()
-            except RuntimeError:  # Ctrl-C came while waiting
-                pass
+            queue.remove(ticket)
+            if queue:
+                self._wake()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Be inside for a block; `run` as a context manager."""
-        self._refuse_second_entry()
-        room = self._room
+        """Be inside for a block; what `run` is for a function."""
+        queue = self._queue
+        if queue:
+            self._refuse_second_entry()
+        ticket = Ticket()
         try:
-            with self._door:
-                room.acquire()
+            queue.append(ticket)
+            self._wait(ticket)
             yield
         finally:
-            try:  # noqa: SIM105 -- as above
-                room.release()
-            except RuntimeError:
-                pass
+            queue.remove(ticket)
+            self._wake()
 
-    def try_enter(self, timeout_s: float) -> bool:
-        """Enter if that can be done in time, and return whether it was; `leave` must follow."""
-        if self.is_mine or not self._door.acquire(timeout=timeout_s):
-            return False
-        try:
-            return self._room.acquire(timeout=timeout_s)
-        finally:
-            self._door.release()
+    def try_enter(self, timeout_s: float) -> Ticket | None:
+        """Enter if that can be done in time; `leave` with the ticket must follow."""
+        if self.is_mine:
+            return None
+        ticket = Ticket()
+        self._queue.append(ticket)
+        if self._wait(ticket, time.monotonic() + timeout_s):
+            return ticket
+        self.leave(ticket)
+        return None
 
-    def leave(self) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """Leave after `try_enter`."""
-        self._room.release()
+        self._queue.remove(ticket)
+        self._wake()
+
+    def _wait(self, ticket: Ticket, deadline: float | None = None) -> bool:
+        while self._queue[0] is not ticket:
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            ticket.turn.acquire(timeout=_WAKE_S)
+        return True
+
+    def _wake(self) -> None:
+        with contextlib.suppress(IndexError, RuntimeError):  # nobody there, or awake already
+            self._queue[0].turn.release()
 
     def _refuse_second_entry(self) -> None:
         if self.is_mine:

@@ -537,9 +537,12 @@ class RecordedSession:
     def _finish(self, batch: _Batch) -> None:
         self._is_mine(batch)
         events, batch.events = batch.events, []
-        if not self._recorder._guarded(lambda: self._commit(events), count=_count(events)):
+        try:
+            self._commit(events)
+            batch.before = self._state
+        except BaseException as error:
             self._state = batch.before
-        batch.before = self._state
+            self._recorder._lose(error, _count(events))
 
     def _commit(self, events: list[Event]) -> None:
         database = self._recorder._opened()
