@@ -212,13 +212,19 @@ class Database:
         """Return what is wrong with the file, in words; an empty list means sound."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            found = [row[0] for row in connection.execute("pragma integrity_check") if row[0] != "ok"]
-            for table, row, parent, _ in connection.execute("pragma foreign_key_check"):
-                found.append(f"row {row} of {table} names a row of {parent} that is not there")
-            for label, sql in _LINKS.items():
-                count = connection.execute(sql).fetchone()[0]
-                if count:
-                    found.append(f"{count} rows: {label}")
+            found: list[str] = []
+            try:
+                found += [row[0] for row in connection.execute("pragma integrity_check") if row[0] != "ok"]
+                for table, row, parent, _ in connection.execute("pragma foreign_key_check"):
+                    found.append(f"row {row} of {table} names a row of {parent} that is not there")
+                for label, sql in _LINKS.items():
+                    count = connection.execute(sql).fetchone()[0]
+                    if count:
+                        found.append(f"{count} rows: {label}")
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+                    raise
+                found.append(f"the file is damaged, so the check ended here: {error}")
             return found
 
         return self.read(work)
@@ -298,7 +304,7 @@ def _refuse_foreign(path: str) -> None:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise in_our_words(path, error) from error
         return  # half written by another process, or damaged: SQLite says so under its locks
-    if tables and not tables & {"migration", "store"}:
+    if tables and not tables & {"migration", "counter"}:
         raise _foreign(path, tables)
 
 
@@ -318,7 +324,7 @@ def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None)
     tables = _tables(connection)
     if journal is None and not tables:
         raise StoreError(f"{path!r} is empty; there is no store in it. Check the path.")
-    if tables and not {"migration", "store"} <= tables:
+    if tables and not {"migration", "counter"} <= tables:
         raise _foreign(path, tables)
     known = migrations()
     applied = _applied(connection) if tables else 0
@@ -331,7 +337,9 @@ def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None)
         _set_journal(connection, path, journal, is_new=not tables)
         if applied < known[-1].number:
             _migrate(connection, known)
-    return str(connection.execute("select store_id from store").fetchone()[0])
+        connection.execute("begin immediate")  # a file that can only be read is refused here, not at the first event
+        connection.execute("rollback")
+    return str(connection.execute("select store_id from counter").fetchone()[0])
 
 
 def _set_journal(connection: sqlite3.Connection, path: str, journal: Journal, *, is_new: bool) -> None:

@@ -196,7 +196,7 @@ class Gate:
             connection.execute("select count(*) from sqlite_schema").fetchone()  # opens the WAL
             if self.store_id is not None:
                 # A new file can get the number of the one that was removed while it was not open.
-                found = connection.execute("select store_id from store").fetchone()
+                found = connection.execute("select store_id from counter").fetchone()
                 if found is None or found[0] != self.store_id:
                     raise self._replaced("replaced by another store")
         except BaseException:
