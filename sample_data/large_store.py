@@ -57,7 +57,7 @@ def write_large(path: str, message_count: int) -> None:
         for rows in writer.chunks():
             for table, sql in inserts.items():
                 connection.executemany(sql, rows[table])
-        connection.execute("update store set last_key = ?", (writer.last_key,))
+        connection.execute("update counter set last_key = ?", (writer.last_key,))
         connection.execute("commit")
         connection.execute("pragma journal_mode = wal")
     finally:

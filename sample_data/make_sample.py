@@ -60,10 +60,11 @@ def make_sample(output: str) -> None:
         with Recorder(path, enabled=True, journal="rollback") as recorder:
             for session in invented_sessions():
                 recorder.history.save(session)
+        _check(path)
         connection = sqlite3.connect(path)
         try:
             # What a store notes by chance or by the clock, so that the same rows come out every time.
-            connection.execute("update store set store_id = ?", (f"{SEED:032x}",))
+            connection.execute("update counter set store_id = ?", (f"{SEED:032x}",))
             connection.execute("update migration set applied_at = (select min(started_at) from session)")
             connection.execute(
                 "update invocation set started_at = coalesce("
@@ -74,7 +75,6 @@ def make_sample(output: str) -> None:
             connection.execute("vacuum")
         finally:
             connection.close()
-        _check(path)
 
 
 def make_large(output: str, message_count: int) -> None:
