@@ -337,8 +337,12 @@ def _prepare(connection: sqlite3.Connection, path: str, journal: Journal | None)
         _set_journal(connection, path, journal, is_new=not tables)
         if applied < known[-1].number:
             _migrate(connection, known)
-        connection.execute("begin immediate")  # a file that can only be read is refused here, not at the first event
-        connection.execute("rollback")
+        # A file that can only be read is refused here, not at the first event.
+        connection.execute("begin immediate")
+        try:
+            connection.execute("update counter set deletions = deletions")
+        finally:
+            connection.execute("rollback")
     return str(connection.execute("select store_id from counter").fetchone()[0])
 
 

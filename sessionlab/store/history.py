@@ -182,14 +182,7 @@ class History:
 
         def work(connection: sqlite3.Connection) -> None:
             key = self._needed(connection, session_id)
-            other = connection.execute(
-                "select session_id from session where name = ? and archived_at is null and session_key <> ?",
-                (name, key),
-            ).fetchone()
-            if other:
-                raise RecordingError(
-                    f"The session {other[0]!r} has the name {name!r} already. Archive or rename that one first."
-                )
+            _refuse_taken_name(connection, name, key)
             _revise(connection, key, "name", name)
 
         self._write(work, None)
@@ -206,9 +199,16 @@ class History:
         """Take a session out of the archive.
 
         Raises:
-            RecordingError: There is no such session.
+            RecordingError: There is no such session, or another one that is not archived has its name.
         """
-        self._write(lambda c: _revise(c, self._needed(c, session_id), "archived_at", None), None)
+
+        def work(connection: sqlite3.Connection) -> None:
+            key = self._needed(connection, session_id)
+            name = connection.execute("select name from session where session_key = ?", (key,)).fetchone()[0]
+            _refuse_taken_name(connection, name, key)
+            _revise(connection, key, "archived_at", None)
+
+        self._write(work, None)
 
     def delete(self, session_id: str) -> bool:
         """Delete a session with all that it holds; return True if it was there."""
@@ -332,6 +332,15 @@ def _conditions(agent_name: str | None, name: str | None, archived: bool | None)
 def _key_of(connection: sqlite3.Connection, session_id: str) -> int | None:
     row = connection.execute("select session_key from session where session_id = ?", (storable(session_id),)).fetchone()
     return None if row is None else int(row[0])
+
+
+def _refuse_taken_name(connection: sqlite3.Connection, name: str | None, session_key: int) -> None:
+    sql = "select session_id from session where name = ? and archived_at is null and session_key <> ?"
+    other = connection.execute(sql, (name, session_key)).fetchone()
+    if other:
+        raise RecordingError(
+            f"The session {other[0]!r} has the name {name!r} already. Archive or rename that one first."
+        )
 
 
 def _revise(connection: sqlite3.Connection, session_key: int, column: str, value: Any) -> None:
