@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -137,10 +140,11 @@ def frame(
     chosen = None if columns is None else [column.strip() for column in columns.split(",")]
     lab = sessionlab.open(*paths)
     if form != "table":
-        table = lab.frame(name, to="arrow", columns=chosen, **asked, **({} if limit is None else {"limit": limit}))
+        with _interruptible(lab):
+            table = lab.frame(name, to="arrow", columns=chosen, limit=limit, **asked)
         _write(table, form, output, force)
     else:
-        with lab.snapshot():
+        with _interruptible(lab), lab.snapshot():
             shown = _SHOWN_ROWS if limit is None else limit
             table = lab.frame(name, to="arrow", columns=chosen, limit=shown, **asked)
             few = table.num_rows < shown
@@ -174,13 +178,52 @@ def sql(query: str, paths: tuple[str, ...], form: str | None, output: str | None
     _check_output(output, force, paths)
     text = sys.stdin.read() if query == "-" else query
     lab = sessionlab.open(*paths)
-    table = lab.sql(text).arrow()
+    with _interruptible(lab):
+        table = lab.sql(text).arrow()
     if form == "table":
         shown = table.slice(0, _SHOWN_ROWS)
         _show(shown, table.num_rows, "--format csv writes all", "the SELECT", set(table.column_names))
     else:
         _write(table, form, output, force)
     _say_problems(lab)
+
+
+_abandoned: list[Lab] = []
+
+
+@contextlib.contextmanager
+def _interruptible(lab: Lab) -> Iterator[None]:
+    """Let Ctrl-C end the program at once, whatever DuckDB is at.
+
+    DuckDB answers that the query was interrupted, but some of its threads go on to the end (a cross join, for hours),
+    and closing it waits for them. So an interrupted Lab is kept, and the program ends without closing it.
+    """
+    is_interrupted = False
+
+    def interrupt(*_: object) -> NoReturn:
+        nonlocal is_interrupted
+        is_interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield
+    except BaseException as error:
+        if is_interrupted:
+            _abandoned.append(lab)
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+@atexit.register  # before anything of the Lab is, so it comes after that: temporary files are gone by then
+def _leave_at_once() -> None:
+    if _abandoned:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 @main.group()
