@@ -26,6 +26,15 @@ examples:
   python sample_data/make_sample.py --scale 1000000 --output /tmp/large.db
       a store of a million messages, for measuring
 """
+# A saved session has every call linked to its turn; a call that was recorded before its turn waits for it.
+_CALLS_THAT_WAIT = (
+    """update turn set first_call_key = (
+        select min(tool_call_key) from tool_call c
+        where c.turn_key = turn.turn_key and c.tool_call_key < c.turn_key)""",
+    "update tool_call set turn_key = null where turn_key > tool_call_key",
+    """update message set turn_key = null where message_key in (
+        select tool_result_key from tool_result join tool_call using (tool_call_key) where turn_key is null)""",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,6 +80,8 @@ def make_sample(output: str) -> None:
                 "(select min(created_at) from message m where m.invocation_key = invocation.invocation_key),"
                 "(select started_at from session s where s.session_key = invocation.session_key))"
             )
+            for sql in _CALLS_THAT_WAIT:
+                connection.execute(sql)
             connection.commit()
             connection.execute("vacuum")
         finally:

@@ -74,7 +74,7 @@ class Story:
         **turn: Any,
     ) -> str:
         """Add a message after the newest one and return its id."""
-        message_id = f"{self.chance.getrandbits(48):012x}"
+        message_id = f"msg_{self.chance.getrandbits(48):012x}"
         self.messages.append(
             Message(
                 message_id=message_id,
