@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from sessionlab.errors import RecordingError, warn
 
@@ -45,13 +43,14 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "failed": "error",
 }
 
+# Compiled when first used, since that takes some milliseconds.
 # Names that hold a secret. Plural `tokens` is a count, so it must not match.
-_SECRET_NAME = re.compile(
+_SECRET_NAME = (  # noqa: S105 -- a pattern
     r"(^|[^a-z])(api_?key|access_?key|secret|password|passwd|authorization|credentials?|bearer|private_?key|cookie"
     r"|key|token|auth)([^a-z]|$)"
 )
 # Values that are a secret whatever they are called: the providers' own prefixes, web tokens, bearer headers.
-_SECRET_VALUE = re.compile(
+_SECRET_VALUE = (  # noqa: S105 -- a pattern
     r"\b(sk-[A-Za-z0-9_-]{8,}|(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{16,}|xox[abprs]-[A-Za-z0-9-]{8,}|AKIA[0-9A-Z]{12,}"
     r"|AIza[0-9A-Za-z_-]{20,}|hf_[A-Za-z0-9]{16,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)|(?i:\bbearer\s+\S{8,})"
@@ -73,6 +72,12 @@ def normal_finish_reason(raw: str | None) -> FinishReason | None:
     return _FINISH_REASONS.get(word)
 
 
+def _sha256(text: str) -> str:
+    import hashlib  # 5 ms, and only a configuration needs it
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
@@ -84,9 +89,9 @@ def _without_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [_without_secrets(inner, name) for inner in value]
     if isinstance(value, str):
-        if value and _SECRET_NAME.search(_snake(name)):
+        if value and re.search(_SECRET_NAME, _snake(name)):
             return REMOVED
-        return _SECRET_VALUE.sub(REMOVED, value)
+        return re.sub(_SECRET_VALUE, REMOVED, value)
     if isinstance(value, bytes | bytearray):
         return REMOVED
     return value
@@ -94,6 +99,8 @@ def _without_secrets(value: Any, name: str = "") -> Any:
 
 def _without_login(api_base: str) -> str:
     """Return the address without user name, password, and secrets in its path, query or fragment."""
+    from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit  # 10 ms, seldom needed
+
     has_scheme = "://" in api_base
     try:
         parts = urlsplit(api_base if has_scheme else f"//{api_base}")
@@ -103,7 +110,7 @@ def _without_login(api_base: str) -> str:
         return REMOVED
     query = urlencode([(name, _without_secrets(value, name)) for name, value in pairs], quote_via=quote, safe="[]")
     address = urlunsplit((parts.scheme, host, parts.path, query, ""))
-    return _SECRET_VALUE.sub(REMOVED, address if has_scheme else address.removeprefix("//"))
+    return re.sub(_SECRET_VALUE, REMOVED, address if has_scheme else address.removeprefix("//"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +182,7 @@ class ModelConfig:
         """SHA-256 of the system prompt as 64 hexadecimal digits, or None without one."""
         if self.system_instructions is None:
             return None
-        return hashlib.sha256(self.system_instructions.encode("utf-8", "surrogatepass")).hexdigest()
+        return _sha256(self.system_instructions)
 
     @property
     def model_config_id(self) -> str:
@@ -183,7 +190,7 @@ class ModelConfig:
         content = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         if "system_instructions" in content:
             content["system_instructions"] = self.system_instructions_hash
-        return hashlib.sha256(to_json(content).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return _sha256(to_json(content))[:32]
 
     def __hash__(self) -> int:
         """Hash by content; `extra` is a dictionary, so the fields themselves cannot be hashed."""

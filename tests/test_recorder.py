@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -470,7 +470,7 @@ def test_arguments_without_json_form_are_recorded_as_text(recorder: Recorder) ->
         lambda s: s.assistant(reported_cost_usd=-0.1),
         lambda s: s.assistant(reported_cost_usd="free"),
         lambda s: s.assistant(usage=Usage(input_tokens=-1)),
-        lambda s: s.assistant(usage=Usage(input_tokens=1.5)),
+        lambda s: s.assistant(usage=Usage(input_tokens=cast("int", 1.5))),
         lambda s: s.assistant(usage=Usage(input_tokens=1, cache_read_input_tokens=2)),
         lambda s: s.assistant(usage=Usage(output_tokens=1, reasoning_output_tokens=2)),
         lambda s: s.assistant(usage=Usage(output_tokens=2**63)),

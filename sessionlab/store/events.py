@@ -62,7 +62,7 @@ class MessageEvent(Event):
         place.key = key
         if prompt is place:
             place.exchange_index = ledger.next("exchange_index", session_key)
-        ledger.connection.execute(
+        ledger.execute(
             _INSERT_MESSAGE,
             (
                 key,
@@ -80,7 +80,7 @@ class MessageEvent(Event):
                 self.created_at,
             ),
         )
-        ledger.connection.execute(_INSERT_TEXT, (key, self.content, self.reasoning))
+        ledger.execute(_INSERT_TEXT, (key, self.content, self.reasoning))
 
     def _refuse_known_id(self, connection: sqlite3.Connection, session_key: int) -> None:
         if message_key(connection, session_key, str(self.place.given_id)) is not None:
@@ -123,7 +123,7 @@ class TurnEvent(Event):
         """Write the rows."""
         session_key, invocation_key = self.message.session.written()
         prompt, usage = self.message.prompt, self.usage or Usage()
-        ledger.connection.execute(
+        ledger.execute(
             _INSERT_TURN,
             (
                 self.message.place.key,
@@ -177,7 +177,7 @@ class ToolCallEvent(Event):
         self.place.key = key
         call_id = self.place.given_id if self.place.given_id is not None else f"call_{key}"
         turn_key = None if self.turn is None else self.turn.key
-        ledger.connection.execute(
+        ledger.execute(
             _INSERT_CALL,
             (
                 key,
@@ -190,9 +190,7 @@ class ToolCallEvent(Event):
                 self.started_at,
             ),
         )
-        ledger.connection.execute(
-            "insert into tool_call_text (tool_call_key, arguments) values (?, ?)", (key, self.arguments)
-        )
+        ledger.execute("insert into tool_call_text (tool_call_key, arguments) values (?, ?)", (key, self.arguments))
 
     def forget(self) -> None:
         """Take back the keys."""
@@ -217,7 +215,7 @@ class ToolResultEvent(Event):
         if self.call.key is None:
             raise RecordingError("The tool call of this result was not recorded, so the result cannot be.")
         try:
-            ledger.connection.execute(
+            ledger.execute(
                 "insert into tool_result (tool_result_key, tool_call_key, session_key, status, is_error, exit_code,"
                 " duration_us) values (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -259,7 +257,7 @@ class ConfigureEvent(Event):
         self._before = self.session.config_key
         config_key = None if self.config is None else _config_key(ledger.connection, self.config, key)
         if config_key is not None and config_key != self._before:
-            ledger.connection.execute(
+            ledger.execute(
                 "insert into configuration values (?, ?, ?, ?, ?)",
                 (key + 1, session_key, invocation_key, config_key, self.configured_at),
             )
@@ -300,7 +298,7 @@ class EndEvent(Event):
 
     def write(self, ledger: Ledger, key: int) -> None:
         """Write the rows."""
-        ledger.connection.execute(
+        ledger.execute(
             "update session set ended_at = ?, revision = ? where session_key = ?",
             (self.ended_at, key, self.session.written()[0]),
         )

@@ -8,7 +8,6 @@ The gate of a file lets one of them in. Nothing here opens, copies or looks into
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import threading
@@ -22,7 +21,6 @@ from sessionlab.store.refusals import in_our_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_logger = logging.getLogger("sessionlab")
 _Result = TypeVar("_Result")
 _Identity = tuple[int, int]
 
@@ -117,23 +115,33 @@ class Gate:
             StoreBusyError: Another process held the store for longer than `timeout_s`; nothing was written.
             StoreError: What else SQLite refused, in our words; nothing was written.
         """
+        return self._turns.run(self._write, work, timeout_s, synchronous, transaction)
 
-        def run() -> _Result:
+    def _write(
+        self, work: Callable[[sqlite3.Connection], _Result], timeout_s: float, synchronous: str, transaction: bool
+    ) -> _Result:
+        lock = self._lock
+        try:
+            lock.acquire(timeout_s)
+            connection = self._ready(timeout_s, synchronous, is_locked=True)
+            if not transaction:
+                result = work(connection)
+                self._wal = self._identity_of_wal()  # the work may have changed the journal mode
+                return result
+            execute = self._execute
+            execute("begin immediate")
             try:
-                try:
-                    self._lock.acquire(timeout_s)
-                    connection = self._ready(timeout_s, synchronous, is_locked=True)
-                    if transaction:
-                        return _in_transaction(connection, work)
-                    result = work(connection)
-                    self._wal = self._identity_of_wal()  # the work may have changed the journal mode
-                    return result
-                finally:
-                    self._lock.release()
-            except (sqlite3.Error, OSError) as error:
-                self._raise(error)
-
-        return self._turns.run(run)
+                result = work(connection)
+                execute("commit")
+            except BaseException:
+                if connection.in_transaction:
+                    execute("rollback")
+                raise
+            return result
+        except (sqlite3.Error, OSError) as error:
+            self._raise(error)
+        finally:
+            lock.release()
 
     @contextlib.contextmanager
     def released(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[None]:
@@ -203,6 +211,7 @@ class Gate:
             connection.close()
             raise
         self._connection, self._wal, self._settings = connection, self._identity_of_wal(), (-1.0, "")
+        self._execute = connection.cursor().execute  # one cursor for all: making one takes as long as a short statement
         return connection
 
     def _identity_of_wal(self) -> _Identity | None:
@@ -258,12 +267,12 @@ class Gate:
         ticket = self._turns.try_enter(DEFAULT_TIMEOUT_S)
         if ticket is None:
             if not self._turns.is_mine:
-                _logger.warning("%s was in use throughout %g s before a fork().", self.path, DEFAULT_TIMEOUT_S)
+                _log("%s was in use throughout %g s before a fork().", self.path, DEFAULT_TIMEOUT_S)
             return None
         try:
             self._close(DEFAULT_TIMEOUT_S)
         except StoreBusyError:
-            _logger.warning("%s stayed locked by another process at a fork().", self.path)
+            _log("%s stayed locked by another process at a fork().", self.path)
         return ticket
 
     def _after_fork_in_child(self) -> None:
@@ -274,16 +283,10 @@ class Gate:
             self._connection = None
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-    connection.execute("begin immediate")
-    try:
-        result = work(connection)
-        connection.execute("commit")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
-    return result
+def _log(message: str, *values: object) -> None:
+    import logging  # 8 ms, and almost never needed
+
+    logging.getLogger("sessionlab").warning(message, *values)
 
 
 def file_uri(path: str, query: str) -> str:

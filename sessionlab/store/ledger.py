@@ -9,7 +9,7 @@ from sessionlab.errors import RecordingError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Event:
@@ -40,9 +40,10 @@ class Ledger:
     moves the counter.
     """
 
-    __slots__ = ("_last_key", "_next", "connection")
+    __slots__ = ("_last_key", "_next", "connection", "execute")
 
     connection: sqlite3.Connection
+    execute: Callable[..., sqlite3.Cursor]
 
     def __init__(self) -> None:
         self._last_key = -1
@@ -57,7 +58,8 @@ class Ledger:
             RecordingError: The rows of `session` have gone since it was opened, or an event does not fit.
         """
         self.connection = connection
-        last_key, deletions = connection.execute("select last_key, deletions from store").fetchone()
+        execute = self.execute = connection.cursor().execute
+        last_key, deletions = execute("select last_key, deletions from store").fetchone()
         if last_key != self._last_key or len(self._next) > 10_000:
             self._next.clear()
         self._last_key = -1  # should one of the events fail, nothing of this holds
@@ -73,7 +75,7 @@ class Ledger:
         key = last_key + 1
         last_key += count
         if not is_recorded:
-            connection.execute("update counter set last_key = ?", (last_key,))
+            execute("update counter set last_key = ?", (last_key,))
         for event in events:
             event.write(self, key)
             key += event.key_count
@@ -84,7 +86,7 @@ class Ledger:
         at = (numbers, session_key)
         number = self._next.get(at)
         if number is None:
-            number = self.connection.execute(_NEXT[numbers], (session_key,)).fetchone()[0]
+            number = self.execute(_NEXT[numbers], (session_key,)).fetchone()[0]
         self._next[at] = number + 1
         return int(number)
 

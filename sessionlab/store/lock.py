@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from sessionlab.errors import StoreBusyError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 _WAKE_S = 0.1
 
 
@@ -57,7 +58,7 @@ class FairLock:
         """True in a thread that is in or waits; its signal handlers and finalizers must not wait for it."""
         return any(ticket.thread == threading.get_ident() for ticket in tuple(self._queue))
 
-    def run(self, work: Callable[[], _Result]) -> _Result:
+    def run(self, work: Callable[[Unpack[_Arguments]], _Result], *arguments: *_Arguments) -> _Result:
         """Run `work` inside and return what it returns.
 
         Raises:
@@ -71,7 +72,7 @@ class FairLock:
             queue.append(ticket)
             if queue[0] is not ticket:
                 self._wait(ticket)
-            return work()
+            return work(*arguments)
         finally:
             queue.remove(ticket)
             if queue:
