@@ -5,7 +5,7 @@ BIN := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format sample bench clean
+.PHONY: help demo test lint format pictures sample bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ lint: $(READY)  ## formatting, style, types, and that imports point down
 format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+pictures: $(READY)  ## make the pictures of the README anew
+	$(BIN)/python scripts/make_pictures.py
 
 sample: $(READY)  ## make the sample histories anew
 	$(BIN)/python sample_data/make_sample.py

@@ -52,18 +52,7 @@ def main() -> int:
     """Print the frames; nothing is written anywhere."""
     os.chdir(ROOT)
     console = Console(width=WIDTH, highlight=False, markup=False, emoji=False)
-    lab = sessionlab.open(SAMPLE)
-    sessions, turns = len(lab.frame("sessions", columns=["source"])), len(lab.frame("turns", columns=["source"]))
-    console.rule("sessionlab: recorded AI agent sessions as dataframes", align="left")
-    console.print(f"All of this is read from {SAMPLE}: {sessions} invented sessions with {turns} model responses.")
-    console.print("Nothing leaves this machine, and the file stays as it is.\n")
-    console.print('>>> lab = sessionlab.open("sample_data/history.db")\n', style="bold")
-    for heading, name, asked in FRAMES:
-        arguments = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in asked.items())]).replace("'", '"')
-        _show(console, heading, f">>> lab.frame({arguments})", lab.frame(name, **asked))
-        if name == "tool_calls":
-            call = '>>> lab.sql("""' + QUERY.replace("\n", "\n... ") + '""").pandas()'
-            _show(console, "Tokens and US dollars of each model, by SQL", call, lab.sql(QUERY).pandas())
+    show(console)
     console.rule("What to type next", align="left")
     binary = os.path.join(os.path.relpath(os.path.dirname(sys.executable), ROOT), "")
     for line in (
@@ -74,6 +63,24 @@ def main() -> int:
     ):
         console.print("  " + line, soft_wrap=True)
     return 0
+
+
+def show(console: Console, *, leave_out: tuple[str, ...] = ()) -> None:
+    """Print the frames of the sample store."""
+    lab = sessionlab.open(SAMPLE)
+    sessions, turns = len(lab.frame("sessions", columns=["source"])), len(lab.frame("turns", columns=["source"]))
+    console.rule("sessionlab: recorded AI agent sessions as dataframes", align="left")
+    console.print(f"All of this is read from {SAMPLE}: {sessions} invented sessions with {turns} model responses.")
+    console.print("Nothing leaves this machine, and the file stays as it is.\n")
+    console.print('>>> lab = sessionlab.open("sample_data/history.db")\n', style="bold")
+    for heading, name, asked in FRAMES:
+        if name in leave_out:
+            continue
+        arguments = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in asked.items())]).replace("'", '"')
+        _show(console, heading, f">>> lab.frame({arguments})", lab.frame(name, **asked))
+        if name == "tool_calls":
+            call = '>>> lab.sql("""' + QUERY.replace("\n", "\n... ") + '""").pandas()'
+            _show(console, "Tokens and US dollars of each model, by SQL", call, lab.sql(QUERY).pandas())
 
 
 def _show(console: Console, heading: str, call: str, frame: pd.DataFrame) -> None:

@@ -1,0 +1,21 @@
+"""Write the README's table of frames anew from the registry."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sessionlab.lab import frames
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def main() -> None:
+    """Put the table between its two marks."""
+    text = README.read_text(encoding="utf-8")
+    table = f"<!-- frames -->\n{frames.markdown()}\n<!-- /frames -->"
+    README.write_text(re.sub(r"<!-- frames -->.*<!-- /frames -->", lambda _: table, text, flags=re.S), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
