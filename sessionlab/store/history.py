@@ -13,7 +13,6 @@ from sessionlab.store.convert import from_us, json_object, text_of
 from sessionlab.store.database import Database, count_deletion, next_keys, now_us
 from sessionlab.store.folders import absolute, git_root_of
 from sessionlab.store.reading import TIMES, load_session
-from sessionlab.store.saving import add, check_session, save
 
 if TYPE_CHECKING:
     import os
@@ -145,6 +144,8 @@ class History:
         Raises:
             RecordingError: The value does not fit together; nothing was changed.
         """
+        from sessionlab.store.saving import check_session, save
+
         check_session(session)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -161,7 +162,9 @@ class History:
         Raises:
             RecordingError: There is no such session, or a message does not fit.
         """
-        added = list(messages)
+        from sessionlab.store.saving import add, check_session
+
+        added = builtins.list(messages)
 
         def work(connection: sqlite3.Connection) -> None:
             key = self._needed(connection, session_id)

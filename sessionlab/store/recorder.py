@@ -16,12 +16,12 @@ from sessionlab.store.database import Database, Journal, Synchronous
 from sessionlab.store.folders import absolute, git_root_of
 from sessionlab.store.history import History
 from sessionlab.store.ledger import Ledger
-from sessionlab.store.opening import Opening
-from sessionlab.store.session import RecordedSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+    from sessionlab.store.session import RecordedSession
 
 _RETRY_S = 5.0  # a store that could not be opened is tried again after so long
 _FORK_WAIT_S = 10.0
@@ -130,6 +130,9 @@ class Recorder:
             RecordingError: A value cannot be recorded.
             StoreError: The store refused.
         """
+        # Here and not above: whoever only looks at the history need not wait for what recording takes.
+        from sessionlab.store.opening import Opening
+        from sessionlab.store.session import RecordedSession
 
         def opening() -> Opening:
             folder = None if directory is None else absolute(directory)
@@ -155,6 +158,9 @@ class Recorder:
             RecordingError: There is no such session, or it is archived.
             StoreError: The store refused.
         """
+        from sessionlab.store.opening import Opening
+        from sessionlab.store.session import RecordedSession
+
         return RecordedSession(self, lambda: Opening(session_id=_session_id_of(session)), None)
 
     def _opened(self) -> Database | None:
