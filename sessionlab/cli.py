@@ -499,14 +499,12 @@ def _write(table: pa.Table, form: str, output: str | None, force: bool) -> None:
 def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
     """Write CSV in UTF-8: NULL is empty, an empty text is "", lists are JSON, times are ISO."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import csv
 
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
-            naive = column.cast(pa.timestamp("us"))
-            column = pc.strftime(naive, format="%Y-%m-%dT%H:%M:%SZ")
+            column = _iso(column)
         elif pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             texts = [None if v is None else json.dumps(_plain(v), ensure_ascii=False) for v in column.to_pylist()]
             column = pa.array(texts, pa.large_string())
@@ -516,17 +514,36 @@ def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
 
 def _write_json(table: pa.Table, file: IO[bytes]) -> None:
     """Write a JSON list of records, one to a line, with ISO times."""
+    import pyarrow as pa
+
     names: list[str] = []
     for name in table.column_names:  # SQL may give two columns one name, a record cannot have it twice
         names.append(name if name not in names else f"{name}_{len(names)}")
-    table = table.rename_columns(names)
     before = b"[\n"
     for batch in table.to_batches(max_chunksize=10_000):
-        lines = [json.dumps(_plain(row), ensure_ascii=False) for row in batch.to_pylist()]
-        if lines:
-            file.write(before + ",\n".join(lines).encode())
+        columns = []
+        for column in batch.columns:
+            if pa.types.is_timestamp(column.type):
+                columns.append(_iso(column).to_pylist())
+            elif pa.types.is_large_string(column.type) or pa.types.is_integer(column.type):
+                columns.append(column.to_pylist())
+            else:
+                columns.append([_plain(value) for value in column.to_pylist()])
+        rows = [
+            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in zip(*columns, strict=True)
+        ]
+        if rows:
+            file.write(before + ",\n".join(rows).encode())
             before = b",\n"
     file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
+
+
+def _iso(column: Any) -> Any:
+    """Return Arrow times as ISO text in UTC."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
