@@ -26,6 +26,7 @@ lint: $(READY)  ## formatting, style, types, and that imports point down
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy conftest.py
 	$(BIN)/python scripts/check_imports.py
 
 format: $(READY)  ## put the code in shape

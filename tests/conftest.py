@@ -1,4 +1,4 @@
-"""What all tests share: no test sees the real home folder or the user's settings."""
+"""Fixtures that many tests share."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from sessionlab import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-# Shared runners stall now and then, which says nothing about the code.
-settings.register_profile("sessionlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("sessionlab")
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path_factory.mktemp("home")
-    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(home))
-    for name in [n for n in os.environ if n.startswith(("SESSIONLAB_", "XDG_"))]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture
