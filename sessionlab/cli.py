@@ -8,12 +8,11 @@ import io
 import json
 import os
 import re
-import signal
 import sys
 import threading
 import warnings
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
     from sessionlab.lab.lab import Lab
     from sessionlab.store.database import Database
+
+_Result = TypeVar("_Result")
 
 _SHOWN_ROWS = 20
 _CELL_WIDTH = 48
@@ -140,15 +141,19 @@ def frame(
     chosen = None if columns is None else [column.strip() for column in columns.split(",")]
     lab = sessionlab.open(*paths)
     if form != "table":
-        with _interruptible(lab):
-            table = lab.frame(name, to="arrow", columns=chosen, limit=limit, **asked)
+        table = _interruptible(lambda: lab.frame(name, to="arrow", columns=chosen, limit=limit, **asked))
         _write(table, form, output, force)
     else:
-        with _interruptible(lab), lab.snapshot():
+
+        def newest() -> tuple[pa.Table, int]:
             shown = _SHOWN_ROWS if limit is None else limit
-            table = lab.frame(name, to="arrow", columns=chosen, limit=shown, **asked)
-            few = table.num_rows < shown
-            total = table.num_rows if few else lab.frame(name, to="arrow", columns=["source"], **asked).num_rows
+            with lab.snapshot():
+                table = lab.frame(name, to="arrow", columns=chosen, limit=shown, **asked)
+                if table.num_rows < shown:
+                    return table, table.num_rows
+                return table, lab.frame(name, to="arrow", columns=["source"], **asked).num_rows
+
+        table, total = _interruptible(newest)
         more = "--limit N shows more, --format csv writes all"
         from sessionlab.lab.frames import FRAMES
 
@@ -178,8 +183,7 @@ def sql(query: str, paths: tuple[str, ...], form: str | None, output: str | None
     _check_output(output, force, paths)
     text = sys.stdin.read() if query == "-" else query
     lab = sessionlab.open(*paths)
-    with _interruptible(lab):
-        table = lab.sql(text).arrow()
+    table = _interruptible(lambda: lab.sql(text).arrow())
     if form == "table":
         shown = table.slice(0, _SHOWN_ROWS)
         _show(shown, table.num_rows, "--format csv writes all", "the SELECT", set(table.column_names))
@@ -188,39 +192,42 @@ def sql(query: str, paths: tuple[str, ...], form: str | None, output: str | None
     _say_problems(lab)
 
 
-_abandoned: list[Lab] = []
+_is_abandoned = False
 
 
-@contextlib.contextmanager
-def _interruptible(lab: Lab) -> Iterator[None]:
-    """Let Ctrl-C end the program at once, whatever DuckDB is at.
+def _interruptible(query: Callable[[], _Result]) -> _Result:
+    """Run a query in a thread of its own, so that Ctrl-C ends the program at once.
 
-    DuckDB answers that the query was interrupted, but some of its threads go on to the end (a cross join, for hours),
-    and closing it waits for them. So an interrupted Lab is kept, and the program ends without closing it.
+    DuckDB also works in the thread that calls it and notices Ctrl-C only between its steps: in a cross join after
+    hours. Closing it waits for all its threads, so after Ctrl-C the program ends without that.
     """
-    is_interrupted = False
+    global _is_abandoned
+    results: list[_Result] = []
+    errors: list[BaseException] = []
 
-    def interrupt(*_: object) -> NoReturn:
-        nonlocal is_interrupted
-        is_interrupted = True
-        raise KeyboardInterrupt
+    def run() -> None:
+        try:
+            results.append(query())
+        except BaseException as error:  # it is raised where somebody waits
+            errors.append(error)
+        finally:
+            is_done.set()
 
-    before = signal.signal(signal.SIGINT, interrupt) if threading.current_thread() is threading.main_thread() else None
+    is_done = threading.Event()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        yield
-    except BaseException as error:
-        if is_interrupted:
-            _abandoned.append(lab)
-            raise KeyboardInterrupt from error
+        is_done.wait()
+    except KeyboardInterrupt:
+        _is_abandoned = True
         raise
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @atexit.register  # before anything of the Lab is, so it comes after that: temporary files are gone by then
 def _leave_at_once() -> None:
-    if _abandoned:
+    if _is_abandoned:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
