@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,12 @@ class Price:
     reasoning: float
 
 
-def prices_of(provider_name: str | None, model: str) -> list[Price]:
+@lru_cache(maxsize=1024)
+def prices_of(provider_name: str | None, model: str) -> tuple[Price, ...]:
     """Return every price of a model, one for each period, time of day and tier; empty where nobody knows it."""
     info = _find(provider_name, model)
     if info is None:
-        return []
+        return ()
     found = []
     for from_us, until_us in _periods(info):
         for from_second, until_second in _times_of_day(info):
@@ -78,7 +80,7 @@ def prices_of(provider_name: str | None, model: str) -> list[Price]:
                         **_of_one_token(price, max(from_tokens, 1)),
                     )
                 )
-    return found
+    return tuple(found)
 
 
 def _find(provider_name: str | None, model: str) -> ModelInfo | None:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sessionlab.errors import HistoryFileError
-from sessionlab.store.gate import Gate, gate_of
+from sessionlab.errors import HistoryFileError, StoreBusyError
+from sessionlab.model import storable
+from sessionlab.store.gate import Gate, file_uri, gate_of
+from sessionlab.store.lock import ProcessLock
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("sessionlab")
 _MAGIC = b"SQLite format 3\0"
 _BUSY_MS = 10_000
+_TRIES = 8
 
 Signature = tuple[Any, ...]
 
@@ -28,6 +31,7 @@ Signature = tuple[Any, ...]
 class _Look:
     """What lies at a path, as far as it decides how it can be read."""
 
+    is_speakable: bool
     is_wal: bool
     has_wal_content: bool
     has_shm: bool
@@ -36,6 +40,8 @@ class _Look:
 
     @property
     def is_readable_in_place(self) -> bool:
+        if not self.is_speakable:
+            return False
         if not self.is_wal:
             return True  # a hot journal shows when SQLite refuses
         return self.has_shm or (not self.has_wal_content and self.is_folder_writable)
@@ -99,8 +105,9 @@ class Attachment:
                 self._stack.callback(_tidy, self.gate.path)
             try:
                 self._attach_file(self.gate.path)
-            except HistoryFileError:
-                if not (look.has_journal or look.is_wal):
+            except HistoryFileError as error:
+                # A copy of a file that somebody is writing would be torn.
+                if not (look.has_journal or look.is_wal) or _is_busy(error):
                     raise
             else:
                 return
@@ -130,24 +137,42 @@ class Attachment:
         target = os.path.join(self._folder, name + ".db")
         parts = ["", "-wal" if look.is_wal else "-journal"]
         signature = signature_of(self.gate.path)
-        if self._copies.get(target) != signature:
-            _logger.debug("reading %s from a private copy", self.path)
-            for part in ("", "-wal", "-shm", "-journal"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(target + part)
-            try:
-                for part in parts:
-                    with contextlib.suppress(FileNotFoundError):
-                        shutil.copyfile(self.gate.path + part, target + part)
-                        os.chmod(target + part, 0o600)
-            except OSError as error:
-                raise HistoryFileError(
-                    f"{self.path!r} cannot be copied for reading: {error.strerror}. See that it can be read and that "
-                    f"there is room in {self._folder!r}."
-                ) from error
-            _settle(target, self.path)
-            self._copies[target] = signature
+        if self._copies.get(target) == signature:
+            return target
+        _logger.debug("reading %s from a private copy", self.path)
+        self._copies.pop(target, None)
+        try:
+            for _ in range(_TRIES):
+                signature = signature_of(self.gate.path)
+                _copy_files(self.gate.path, target, parts)
+                if signature == signature_of(self.gate.path):
+                    break
+            else:
+                raise HistoryFileError(f"{self.path!r} changes faster than it can be copied. Try again later.")
+        except OSError as error:
+            if isinstance(error, HistoryFileError):
+                raise
+            raise HistoryFileError(
+                f"{self.path!r} cannot be copied for reading: {error.strerror}. See that it can be read and that "
+                f"there is room in {self._folder!r}."
+            ) from error
+        _settle(target, self.path)
+        self._copies[target] = signature
         return target
+
+
+def _copy_files(path: str, target: str, parts: list[str]) -> None:
+    for part in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(target + part)
+    for part in parts:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(path + part, target + part)
+            os.chmod(target + part, 0o600)
+
+
+def _is_busy(error: HistoryFileError) -> bool:
+    return "locked" in str(error.__cause__) or "busy" in str(error.__cause__)
 
 
 def signature_of(path: str) -> Signature:
@@ -173,6 +198,7 @@ def _look_at(path: str, shown: str) -> _Look:
     if head[:16] != _MAGIC or len(head) < 20:
         raise HistoryFileError(f"{shown!r} is no SQLite file, nor a history of a known tool. Check the path.")
     return _Look(
+        is_speakable=storable(path) == path,  # DuckDB takes no path that is not UTF-8
         is_wal=head[18] == 2,
         has_wal_content=_size(path + "-wal") > 0,
         has_shm=os.path.exists(path + "-shm"),
@@ -202,13 +228,23 @@ def _settle(target: str, shown: str) -> None:
 
 
 def _tidy(path: str) -> None:
-    """Let SQLite remove the empty WAL and index that reading has left: the last to close them does."""
+    """Let SQLite remove the empty WAL and index that reading has left: the last to close them does.
+
+    It may copy what another process has written meanwhile into the file, so it is done under the lock of the writers
+    where they have one.
+    """
+    lock = ProcessLock(path + ".lock") if os.path.exists(path + ".lock") else None
     try:
-        quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-        connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, isolation_level=None)
+        if lock is not None:
+            lock.acquire(_BUSY_MS / 1000)
+        connection = sqlite3.connect(file_uri(path, "mode=rw"), uri=True, isolation_level=None)
         try:
             connection.execute("select count(*) from sqlite_schema").fetchone()
         finally:
             connection.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError, StoreBusyError):
         _logger.debug("%s keeps an empty WAL from being read", path)
+    finally:
+        if lock is not None:
+            lock.release()
+            lock.close()

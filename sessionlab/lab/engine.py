@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -61,6 +62,7 @@ class Engine:
             connection.execute("set TimeZone = 'UTC'")
         self.narrow.execute("set lock_configuration = true")
         self._reader: duckdb.DuckDBPyConnection | None = None
+        _living.add(self)
 
     def __enter__(self) -> Engine:
         return self
@@ -74,6 +76,13 @@ class Engine:
             if connection is not None:
                 connection.close()
         self._remove()
+
+    def _after_fork_in_child(self) -> None:
+        """Give up what the parent goes on using: its folder, and instances whose threads are not here."""
+        self._remove.detach()
+        for connection in (self.full, self.narrow, self._reader):
+            if connection is not None:
+                never_free(connection)
 
     @property
     def reader(self) -> duckdb.DuckDBPyConnection:
@@ -142,6 +151,21 @@ class Engine:
         finally:
             if incoming is not None:
                 self.narrow.unregister("incoming")
+
+
+def never_free(thing: object) -> None:
+    """Keep an object for good: freeing a DuckDB instance in a forked child waits for threads that are not there."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _after_fork_in_child() -> None:
+    for engine in list(_living):
+        engine._after_fork_in_child()
+
+
+_living: weakref.WeakSet[Engine] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _extension_path() -> str:

@@ -45,6 +45,7 @@ class Query:
         times: Those that test the time column, apart, so that rows without a time can be counted.
         text_conditions: For each column of wide text the values that are sought; None is NULL.
         limit: At most so many of the newest rows.
+        columns: The columns that the conditions name.
     """
 
     conditions: list[str] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Query:
     time_values: list[datetime] = field(default_factory=list)
     text_conditions: dict[str, list[str | None]] = field(default_factory=dict)
     limit: int | None = None
+    columns: set[str] = field(default_factory=set)
 
 
 def query_for(frame: Frame, filters: Mapping[str, Any]) -> Query:
@@ -125,6 +127,8 @@ def moment(value: Any, name: str, now: datetime | None = None) -> datetime:
         return (now or datetime.now(UTC)) - value
     elif isinstance(value, date) and not isinstance(value, datetime):
         found = datetime.combine(value, time())
+    if found != found:  # pandas.NaT
+        found = None
     if hasattr(found, "to_pydatetime"):  # a pandas Timestamp has nanoseconds, which the frames have not
         found = found.floor("us").to_pydatetime()
     if not isinstance(found, datetime):
@@ -172,6 +176,7 @@ def _equality(query: Query, column: Column, value: Any) -> None:
         )
     if len(given) < len(kinds):
         parts.append(f"{column.name} is null")
+    query.columns.add(column.name)
     query.conditions.append(f"({' or '.join(parts)})" if parts else "false")
     query.values.extend(given)
 
@@ -231,9 +236,8 @@ def _as_text(value: Any, name: str) -> str:
 def _several(value: Any) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or value is None:
         return [value]
-    if isinstance(value, Collection) or hasattr(value, "tolist"):
-        return list(value.tolist() if hasattr(value, "tolist") else value)
-    return [value]
+    plain = value.tolist() if hasattr(value, "tolist") else value  # of NumPy and pandas
+    return list(plain) if isinstance(plain, Collection) and not isinstance(plain, str | bytes) else [plain]
 
 
 def _marks(values: Sequence[Any]) -> str:

@@ -140,18 +140,20 @@ where facts.tool_call.tool_call_key = r.tool_call_key;
 
 -- name: adopt
 -- Tool calls that had no turn yet belong to the next one of their invocation.
+-- Two branches of a session share an invocation, so two turns may claim one call: the earlier has it.
 create or replace temp table adopted as
 select
     c.tool_call_key,
-    c.result_key,
-    t.turn_key,
-    t.turn_id
+    any_value(c.result_key) as result_key,
+    min(t.turn_key) as turn_key,
+    arg_min(t.turn_id, t.turn_key) as turn_id
 from facts.tool_call c
 join facts.turn t
     on t.invocation_key = c.invocation_key
     and c.tool_call_key >= t.first_call_key
     and c.tool_call_key < t.turn_key
-where c.turn_key is null and t.first_call_key is not null and t.turn_key > {after};
+where c.turn_key is null and t.first_call_key is not null and t.turn_key > {after}
+group by c.tool_call_key;
 
 update facts.tool_call
 set turn_key = a.turn_key, turn_id = a.turn_id
@@ -169,6 +171,40 @@ from (select turn_key, count(*) as calls from adopted group by turn_key) n
 where facts.turn.turn_key = n.turn_key;
 
 drop table adopted;
+
+-- name: later_turns
+-- A session that was saved as a whole may have calls before their turns; those came in an earlier range.
+create or replace temp table later as
+select
+    c.tool_call_key,
+    c.result_key,
+    t.turn_key,
+    t.turn_id
+from facts.tool_call c
+join facts.turn t using (turn_key)
+where c.tool_call_key > {after} and t.turn_key > c.tool_call_key;
+
+update facts.tool_call
+set turn_id = l.turn_id
+from later l
+where facts.tool_call.tool_call_key = l.tool_call_key;
+
+update facts.message
+set turn_id = l.turn_id
+from later l
+where facts.message.message_key = l.result_key;
+
+update facts.turn
+set tool_call_count = n.calls
+from (
+    select turn_key, count(*) as calls
+    from facts.tool_call
+    where turn_key in (select turn_key from later)
+    group by turn_key
+) n
+where facts.turn.turn_key = n.turn_key;
+
+drop table later;
 
 -- name: price
 -- The periods, times of day and tiers of a price do not overlap, so a turn finds one row or none.

@@ -6,37 +6,32 @@ import contextlib
 import html
 import os
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sessionlab.errors import FrameError, HistoryFileError, QueryError, SessionLabError, SessionLabWarning
+from sessionlab.errors import FrameError, QueryError, SessionLabError, warn
 from sessionlab.lab import queries
-from sessionlab.lab.attach import Attachment
-from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import Engine
-from sessionlab.lab.filters import Query, chosen_columns, query_for
-from sessionlab.lab.frames import FRAMES, Column, Frame, schema_of, to_pandas
+from sessionlab.lab.filters import chosen_columns, query_for
+from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
+from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.result import Result, to_polars
-from sessionlab.lab.texts import in_order
-from sessionlab.sources import Source, all_sources
+from sessionlab.lab.rows import count_without_time, needed_texts, needs_costs, newest, read_rows, run
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    from numpy.typing import NDArray
 
-Path = str | os.PathLike[str]
+    from sessionlab.lab.copying import Copy
+    from sessionlab.lab.incoming import Kind
+
 To = Literal["pandas", "polars", "arrow"]
 
-_SUFFIXES = (".db", ".sqlite", ".sqlite3")
-_COST_COLUMNS = {"cost_usd", "cost_status"}
 _PROBLEM_SCHEMA = pa.schema(
     [
         ("source", pa.large_string()),
@@ -56,24 +51,27 @@ class Lab:
 
     def __init__(self, *paths: Path) -> None:
         self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._paths = [_absolute(path) for path in paths]
+        self._paths = [absolute(path) for path in paths]
         self._snapshots = 0
+        self._is_forked = False
         self._engine: Engine | None = None
-        self._copies: list[Copy] = []
-        self._problems: list[dict[str, Any]] = []
-        self._views: Any = None
+        self._histories: Histories | None = None
+        self._views: dict[bool, list[tuple[str, int]]] = {}
         self._open()
+        _living.add(self)
 
     def __repr__(self) -> str:
-        return f"<Lab of {len(self._copies)} histories: {', '.join(copy.path for copy in self._copies) or 'none'}>"
+        paths = [path for _, path in self.sources]
+        return f"<Lab of {len(paths)} histories: {', '.join(paths) or 'none'}>"
 
     def _repr_html_(self) -> str:
         rows = []
-        with self.snapshot():
-            for copy in self._copies:
-                counts = self._run(
-                    f"select (select count(*) from {copy.schema}.session), (select count(*) from {copy.schema}.turn)"
+        with self.snapshot(), self._lock:
+            engine, copies = self._refreshed()
+            for copy in copies:
+                counts = run(
+                    engine,
+                    f"select (select count(*) from {copy.schema}.session), (select count(*) from {copy.schema}.turn)",
                 ).to_pydict()
                 cells = [copy.source.name, copy.path, *(f"{values[0]:,}" for values in counts.values())]
                 rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -81,7 +79,7 @@ class Lab:
         head = "<tr><th>source</th><th>file</th><th>sessions</th><th>turns</th></tr>"
         return (
             f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-            f"<p>{len(self._copies)} histories, {problems} problems (<code>lab.problems</code>). "
+            f"<p>{len(rows)} histories, {problems} problems (<code>lab.problems</code>). "
             f"Frames: {', '.join(f'<code>{name}</code>' for name in FRAMES)}.</p>"
         )
 
@@ -96,36 +94,42 @@ class Lab:
     def close(self) -> None:
         """Free the memory; calling it again does nothing."""
         with self._lock:
-            if self._engine is not None:
+            if self._engine is not None and not self._is_forked:
                 self._engine.close()
-            self._engine = None
-            self._copies = []
+            self._engine = self._histories = None
 
     @property
     def sources(self) -> list[tuple[str, str]]:
         """The tool and the file of each history, in the order of their rows in the frames."""
-        return [(copy.source.name, copy.path) for copy in self._copies]
+        histories = self._histories
+        return [] if histories is None else [(copy.source.name, copy.path) for copy in histories.copies]
 
     @property
     def problems(self) -> pd.DataFrame:
         """What could not be read: source, origin (file), line (or NULL), record, reason; one row for each."""
         with self._lock:
-            self._refresh()
-            for copy in self._copies:
+            for copy in self._refreshed()[1]:
                 copy.price()
             return to_pandas(pa.Table.from_pylist(self._all_problems(), schema=_PROBLEM_SCHEMA))
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Self]:
-        """Hold one view over all calls inside: they do not see what is recorded meanwhile."""
+        """Hold one view over all calls inside: they do not see what is recorded meanwhile.
+
+        The texts of what is deleted meanwhile can be had only if texts were asked for before; else asking for them
+        raises a `HistoryFileError`.
+        """
         with self._lock:
-            self._refresh()
+            _, copies = self._refreshed()
+            for copy in copies:
+                for kind in copy.kinds_in_use():
+                    copy.load_texts(kind, is_held=self._snapshots > 0)
             self._snapshots += 1
         try:
             yield self
         finally:
             with self._lock:
-                self._snapshots -= 1
+                self._snapshots = max(0, self._snapshots - 1)  # a forked child begins without
 
     @overload
     def frame(
@@ -175,11 +179,15 @@ class Lab:
         chosen = chosen_columns(frame, columns)
         query = query_for(frame, filters)
         with self._lock:
-            self._refresh()
-            parts = [self._rows(copy, frame, chosen, query) for copy in self._copies]
-            self._warn_of_missing_times(frame, query)
+            engine, copies = self._refreshed()
+            # Texts first: reading them can show that rows went, and then the facts are copied anew.
+            self._load(copies, needed_texts(frame, chosen, query), costs=needs_costs(chosen, query))
+            parts = [read_rows(engine, copy, frame, chosen, query) for copy in copies]
+            missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
+        if missing:
+            warn(f"{missing} rows of {frame.name!r} have no time ({frame.time}), so since and until leave them out.")
         if query.limit is not None and len(parts) > 1:
-            parts = [_newest(pa.concat_tables(parts), query.limit)]
+            parts = [newest(pa.concat_tables(parts), query.limit)]
         schema = schema_of(chosen)
         parts = [part.select(schema.names).cast(schema) for part in parts]
         table = pa.concat_tables(parts) if parts else schema.empty_table()
@@ -201,194 +209,75 @@ class Lab:
         if not isinstance(text, str):
             raise QueryError(f"sql({text!r}): expected the text of one SELECT.")
         with self._lock:
-            engine = self._refresh()
-            asked = queries.understand(engine.narrow, text, FRAMES)
-            if asked.needs_costs:
-                for copy in self._copies:
-                    copy.price()
-            self._make_views(engine, with_texts=False)
-            if not asked.needs_texts:
-                try:
-                    return queries.run(engine.narrow, text, params)
-                except QueryError as error:
-                    # A name that is not in the narrow views may be a column of wide text.
-                    if not isinstance(error.__cause__, duckdb.BinderException | duckdb.CatalogException):
-                        raise
-            self._load_all_texts()
-            self._make_views(engine, with_texts=True)
-            return queries.run(engine.full, text, params)
+            engine, copies = self._refreshed()
+            try:
+                asked = queries.understand(engine.narrow, text, FRAMES)
+                self._load(copies, {"message", "tool_call"} if asked.needs_texts else (), costs=asked.needs_costs)
+                self._make_views(engine, copies, with_texts=asked.needs_texts)
+                return queries.run(engine.full if asked.needs_texts else engine.narrow, text, params)
+            except QueryError as error:
+                if isinstance(error.__cause__, duckdb.FatalException | duckdb.InternalException):
+                    engine.close()  # DuckDB refuses every further query of an instance that has failed so
+                    self._open()
+                raise
 
-    # Opening
+    # How it is done
 
     def _open(self) -> None:
+        self._views = {}
         self._engine = engine = Engine()
         try:
-            if self._paths:
-                for path in self._paths:
-                    self._add_named(engine, path)
-            else:
-                self._add_found(engine)
+            self._histories = Histories(engine, self._paths)
         except BaseException:
             engine.close()
+            self._engine = None
             raise
 
-    def _add_named(self, engine: Engine, path: str) -> None:
-        if not os.path.isdir(path):
-            self._add(engine, path)
-            return
-        before = len(self._copies)
-        for folder, folders, files in os.walk(path):
-            folders.sort()
-            for name in sorted(files):
-                if name.endswith(_SUFFIXES):
-                    self._try_to_add(engine, os.path.join(folder, name))
-        if len(self._copies) == before and not self._problems:
-            raise HistoryFileError(
-                f"The folder {path!r} holds no history: no file in it ends in {', '.join(_SUFFIXES)}. Check the path."
-            )
-
-    def _add_found(self, engine: Engine) -> None:
-        looked = []
-        for source in all_sources().values():
-            for path in source.default_paths():
-                looked.append(path)
-                if os.path.exists(path):
-                    self._try_to_add(engine, path)
-        if not self._copies:
-            warnings.warn(
-                f"No history was found, so the frames are empty. Looked at: {', '.join(looked)}. "
-                "Name a file: sessionlab.open('history.db').",
-                SessionLabWarning,
-                stacklevel=5,
-            )
-
-    def _try_to_add(self, engine: Engine, path: str) -> None:
-        try:
-            self._add(engine, path)
-        except HistoryFileError as error:
-            self._problems.append({"source": None, "origin": path, "line": None, "record": None, "reason": str(error)})
-
-    def _add(self, engine: Engine, path: str) -> None:
-        if any(copy.path == path for copy in self._copies):
-            return
-        attachment = Attachment(engine.reader, path, engine.folder) if os.path.exists(path) else None
-        if attachment is None:
-            raise HistoryFileError(f"{path!r} is not there. Check the path; sessionlab.open() finds what is.")
-        with attachment:
-            source = _source_of(attachment, path)
-        copy = Copy(engine, source, path, f"h{len(self._copies)}", attachment)
-        copy.refresh()
-        self._copies.append(copy)
-
-    # Reading
-
-    def _refresh(self) -> Engine:
-        """Bring every history up to date, unless a snapshot is held."""
-        if self._pid != os.getpid():
-            self._start_anew_in_child()
-        if self._engine is None:
+    def _refreshed(self) -> tuple[Engine, list[Copy]]:
+        """Bring every history up to date, unless a snapshot is held, and return them."""
+        if self._is_forked:
+            self._is_forked, self._snapshots = False, 0
+            self._open()
+        if self._engine is None or self._histories is None:
             raise SessionLabError("The lab is closed. sessionlab.open() makes another.")
         if not self._snapshots:
-            for copy in self._copies:
-                copy.refresh()
-        return self._engine
+            self._histories.refresh()
+        return self._engine, self._histories.copies
 
-    def _start_anew_in_child(self) -> None:
-        """After a fork the threads of DuckDB are gone, so the child reads its histories anew."""
-        queries.never_free(self._engine)
-        self._lock = threading.RLock()
-        self._lock.acquire()
-        self._pid = os.getpid()
-        self._copies, self._problems, self._views, self._snapshots = [], [], None, 0
-        self._open()
+    def _load(self, copies: Sequence[Copy], kinds: Collection[Kind], *, costs: bool) -> None:
+        for copy in copies:
+            for kind in kinds:
+                copy.load_texts(kind, is_held=self._snapshots > 0)
+            if costs:
+                copy.price()
 
-    def _run(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        engine = self._engine
-        assert engine is not None  # noqa: S101 -- for the type checker
-        try:
-            return engine.narrow.execute(sql, list(values)).to_arrow_table()
-        except duckdb.Error as error:
-            raise FrameError(f"The frame cannot be made: {str(error).splitlines()[0]}") from error
-
-    def _rows(self, copy: Copy, frame: Frame, chosen: tuple[Column, ...], query: Query) -> pa.Table:
-        """Return the rows of one history, in recording order, with their texts."""
-        if _COST_COLUMNS & ({column.name for column in chosen} | set(_words(query))):
-            copy.price()
-        texts = {column.name: column.text for column in frame.columns if column.text is not None}
-        needed = {name for name in texts if name in query.text_conditions or any(c.name == name for c in chosen)}
-        keys = sorted({texts[name].key for name in needed} - {"_key"})
-        narrow = [column.name for column in chosen if column.text is None]
-        where, values = _where(copy, query)
-        order = ""
-        if query.limit is not None:
-            narrow.append(f"{frame.time} as _time")
-            if not query.text_conditions:
-                order = f" order by _time desc nulls last, _key desc limit {query.limit}"
-        columns = ", ".join(["_key", *keys, *(f'"{name}"' if " " not in name else name for name in narrow)])
-        table = in_order(self._run(f"select {columns} from {copy.schema}.{frame.name}{where}{order}", values), "_key")
-        for name in sorted(needed):
-            spec = texts[name]
-            copy.load_texts(spec.of)
-            wanted, known = _keys_of(table, spec.key)
-            table = table.append_column(name, copy.texts[spec.of].pick(spec.column, wanted, known))
-        for name, sought in query.text_conditions.items():
-            table = table.filter(_is_one_of(table.column(name), sought))
-        if query.limit is not None:
-            table = _newest(table, query.limit)
-        return table.drop_columns(["_key", *keys])
-
-    def _warn_of_missing_times(self, frame: Frame, query: Query) -> None:
-        if not query.times:
-            return
-        missing = 0
-        for copy in self._copies:
-            conditions = [*(c.replace("facts.", f"{copy.schema}.") for c in query.conditions), f"{frame.time} is null"]
-            sql = f"select count(*) as n from {copy.schema}.{frame.name} where {' and '.join(conditions)}"
-            missing += self._run(sql, query.values).column(0)[0].as_py()
-        if missing:
-            warnings.warn(
-                f"{missing} rows of {frame.name!r} have no time ({frame.time}), so since and until leave them out.",
-                SessionLabWarning,
-                stacklevel=3,
-            )
-
-    def _load_all_texts(self) -> None:
-        for copy in self._copies:
-            for kind in copy.texts:
-                copy.load_texts(kind)
-
-    def _make_views(self, engine: Engine, *, with_texts: bool) -> None:
+    def _make_views(self, engine: Engine, copies: Sequence[Copy], *, with_texts: bool) -> None:
         """Let users' SQL see the frames of all histories by their names."""
-        state = (with_texts, [copy.version for copy in self._copies])
-        connection = engine.full if with_texts else engine.narrow
-        if self._views is None:
-            self._views = {}
-        if self._views.get(with_texts) == state:
-            return
-        queries.make_views(connection, self._copies, FRAMES, with_texts=with_texts)
-        self._views[with_texts] = state
+        state = [(copy.schema, copy.version) for copy in copies]
+        if self._views.get(with_texts) != state:
+            connection = engine.full if with_texts else engine.narrow
+            queries.make_views(connection, copies, FRAMES, with_texts=with_texts)
+            self._views[with_texts] = state
 
-    def _all_problems(self) -> list[dict[str, Any]]:
-        unpriced = [
-            {
-                "source": copy.source.name,
-                "origin": copy.path,
-                "line": None,
-                "record": model,
-                "reason": f"no price is known for the model {model!r} of provider {provider or 'unknown'!r}; its "
-                "cost_usd is NULL where the tool reported none",
-            }
-            for copy in self._copies
-            for provider, model in sorted(copy.unpriced, key=str)
-        ]
-        return [*self._problems, *unpriced]
+    def _all_problems(self) -> list[Mapping[str, Any]]:
+        histories = self._histories
+        return [] if histories is None else [*histories.problems, *(p for c in histories.copies for p in c.problems)]
+
+    def _after_fork_in_child(self) -> None:
+        """The threads of DuckDB are gone, and one of this process may have held the lock: begin anew when asked."""
+        self._lock = threading.RLock()
+        self._is_forked = self._engine is not None
+        self._histories = None
+
+
+_living: weakref.WeakSet[Lab] = weakref.WeakSet()
 
 
 def _frame_called(name: Any) -> Frame:
     frame = FRAMES.get(name) if isinstance(name, str) else None
     if frame is None:
         looks_like_path = isinstance(name, os.PathLike) or (
-            isinstance(name, str) and (os.sep in name or "/" in name or name.endswith(_SUFFIXES))
+            isinstance(name, str) and (os.sep in name or "/" in name or name.endswith(SUFFIXES))
         )
         hint = (
             f" A path comes after the frame's name: sessionlab.frame('turns', {os.fspath(name)!r})."
@@ -397,67 +286,6 @@ def _frame_called(name: Any) -> Frame:
         )
         raise FrameError(f"There is no frame {name!r}; there are {', '.join(map(repr, FRAMES))}.{hint}")
     return frame
-
-
-def _source_of(attachment: Attachment, path: str) -> Source:
-    rows = attachment.rows(
-        "select s.name, c.name as column_name from sqlite_schema s join pragma_table_info(s.name) c"
-        " where s.type in ('table', 'view')"
-    ).fetchall()
-    tables: dict[str, set[str]] = {}
-    for table, column in rows:
-        tables.setdefault(table, set()).add(column)
-    for source in all_sources().values():
-        if source.recognises({table: frozenset(columns) for table, columns in tables.items()}):
-            return source
-    shown = ", ".join(sorted(tables)[:5]) or "none"
-    raise HistoryFileError(
-        f"{path!r} is a SQLite file of no known tool (its tables: {shown}). "
-        f"Known are: {', '.join(all_sources())}. Check the path."
-    )
-
-
-def _absolute(path: Path) -> str:
-    try:
-        given = os.fspath(path)
-    except TypeError:
-        given = None
-    if not isinstance(given, str) or not given or "\0" in given:
-        raise HistoryFileError(f"{path!r} is no path of a file. Give a path, for example 'history.db'.")
-    return os.path.abspath(os.path.expanduser(given))
-
-
-def _where(copy: Copy, query: Query) -> tuple[str, list[Any]]:
-    conditions = [c.replace("facts.", f"{copy.schema}.") for c in query.conditions]
-    both = [*conditions, *query.times]
-    return (f" where {' and '.join(both)}" if both else ""), [*query.values, *query.time_values]
-
-
-def _words(query: Query) -> Iterator[str]:
-    for condition in query.conditions:
-        yield from condition.replace("(", " ").split()
-
-
-def _newest(table: pa.Table, limit: int) -> pa.Table:
-    """Return the newest rows by their column `_time`, ties and missing times by their order, in their order."""
-    if table.num_rows <= limit:
-        return table
-    keyed = pa.table({"time": table.column("_time"), "row": pa.array(np.arange(table.num_rows))})
-    rows = pc.sort_indices(keyed, sort_keys=[("time", "descending"), ("row", "descending")])
-    return table.take(pa.array(np.sort(rows.to_numpy()[:limit])))
-
-
-def _keys_of(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    column = table.column(name)
-    if column.null_count == 0:
-        return column.to_numpy(), None
-    return column.fill_null(-1).to_numpy(), column.is_valid().to_numpy()
-
-
-def _is_one_of(column: pa.ChunkedArray, sought: list[str | None]) -> Any:
-    found = pc.is_in(column, value_set=pa.array([v for v in sought if v is not None], pa.large_string()))
-    found = pc.and_(found, column.is_valid())
-    return pc.or_(found, column.is_null()) if None in sought else found
 
 
 _labs: dict[tuple[str, ...], Lab] = {}
@@ -485,10 +313,21 @@ def frame(
     The arguments are those of `Lab.frame`, and so are the errors.
     """
     _frame_called(name)
-    key = tuple(_absolute(path) for path in paths)
+    key = tuple(absolute(path) for path in paths)
     with _labs_lock:
         lab = _labs.get(key)
         if lab is None:
             lab = _labs[key] = Lab(*paths)
     to_any: Any = to
     return lab.frame(name, columns=columns, to=to_any, **filters)
+
+
+def _after_fork_in_child() -> None:
+    global _labs_lock
+    _labs_lock = threading.Lock()
+    for lab in list(_living):
+        lab._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

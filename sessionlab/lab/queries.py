@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from sessionlab.errors import QueryError
 from sessionlab.lab.copying import Copy
@@ -27,15 +28,15 @@ class Asked:
 def understand(connection: duckdb.DuckDBPyConnection, text: str, frames: Mapping[str, Frame]) -> Asked:
     """Look at a query before it is run.
 
-    Columns of wide text that are named show by the error of binding without them; what is looked for here is what
-    names them without saying so: a star, or a frame used as a whole row.
+    Without the columns of wide text a name could mean another column, so whatever might name one counts: by its name,
+    by a star, by a frame used as a whole row, by position, or by what two frames have in common.
 
     Raises:
-        QueryError: It is no single SELECT.
+        QueryError: It is no single SELECT over the frames.
     """
     try:
         statements = connection.extract_statements(text)
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeError) as error:
         raise QueryError(f"This is no SQL that DuckDB understands: {_first_lines(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(s.type.name for s in statements) or "nothing"
@@ -45,19 +46,42 @@ def understand(connection: duckdb.DuckDBPyConnection, text: str, frames: Mapping
     if tree.get("error"):  # a PRAGMA, which DuckDB counts as a SELECT
         raise QueryError(f"lab.sql takes exactly one SELECT over the frames; {text.strip()[:60]!r} is none.")
     nodes = list(_nodes(tree))
+    _refuse_tables(nodes, frames)
     for node in nodes:
         _refuse_functions(node)
-    rows = set(frames)
-    for node in nodes:
-        rows |= {str(node.get("alias") or ""), str(node.get("table_name") or "")} - {""}
-    star = any(
-        node.get("class") == "STAR"
+    texts = {column.name for frame in frames.values() for column in frame.columns if column.text is not None}
+    rows = {*frames, *(str(node.get("alias")).lower() for node in nodes if node.get("type") == "BASE_TABLE")}
+    needs_texts = any(_may_name(node, texts, rows) for node in nodes)
+    return Asked(needs_texts=needs_texts, needs_costs=needs_texts or "cost" in text.lower())
+
+
+def _may_name(node: Mapping[str, Any], texts: set[str], rows: set[str]) -> bool:
+    names = {str(name).lower() for name in (*node.get("column_names", ()), *node.get("using_columns", ()))}
+    return (
+        node.get("class") in ("STAR", "POSITIONAL_REFERENCE")
         or node.get("type") in ("PIVOT", "SHOW_REF")
-        or (node.get("class") == "COLUMN_REF" and len(node.get("column_names", ())) == 1
-            and node["column_names"][0] in rows and not _is_column(node["column_names"][0], frames))
-        for node in nodes
-    )  # fmt: skip
-    return Asked(needs_texts=star, needs_costs=star or "cost" in text.lower())
+        or node.get("ref_type") == "NATURAL"
+        or bool(node.get("column_name_alias"))
+        or not names.isdisjoint(texts)
+        or not names.isdisjoint(rows)
+    )
+
+
+def _refuse_tables(nodes: Sequence[Mapping[str, Any]], frames: Mapping[str, Frame]) -> None:
+    known = set(frames)
+    for node in nodes:
+        if isinstance(expressions := node.get("cte_map"), dict):
+            known |= {str(entry.get("key")).lower() for entry in expressions.get("map", ())}
+    for node in nodes:
+        if node.get("type") == "SHOW_REF" and node.get("query") is None:
+            raise QueryError("lab.sql takes exactly one SELECT over the frames; SHOW is none. Nothing was run.")
+        if node.get("type") != "BASE_TABLE":
+            continue
+        name = str(node.get("table_name"))
+        if name.lower() not in known or node.get("schema_name") or node.get("catalog_name"):
+            raise QueryError(
+                f"There is no frame {name!r}; lab.sql can read {', '.join(frames)} and nothing else. Nothing was run."
+            )
 
 
 # DuckDB has table functions that read files, run other SQL, or change how it logs, which not every setting stops.
@@ -85,17 +109,44 @@ def run(connection: duckdb.DuckDBPyConnection, text: str, params: Sequence[Any] 
         QueryError: DuckDB refused it, or it failed.
     """
     try:
-        cursor = connection.execute(text, params if params is None else (
-            dict(params) if isinstance(params, Mapping) else list(params)))  # fmt: skip
-        whole = [str(column[1]) in ("HUGEINT", "UHUGEINT", "UBIGINT") for column in cursor.description or ()]
-        table = plain(cursor.to_arrow_table(), whole)
+        values: Any = params if params is None else dict(params) if isinstance(params, Mapping) else list(params)
+        cursor = connection.execute(text, values)
+        kinds = [str(column[1]) for column in cursor.description or ()]
+        table = cursor.to_arrow_table()
+        if _is_inexact(table, kinds):
+            table = connection.execute(_as_bigint(text, table.column_names, kinds), values).to_arrow_table()
+        return Result(plain(table, [kind in _HUGE for kind in kinds]))
     except duckdb.PermissionException as error:
         raise QueryError(
             f"lab.sql can read the frames and nothing else: {_first_lines(error)} Read the file with pandas instead."
         ) from error
-    except (duckdb.Error, ValueError, RuntimeError) as error:
+    except (duckdb.Error, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise QueryError(f"The query failed: {_first_lines(error)}") from error
-    return Result(table)
+
+
+# These leave DuckDB as floats.
+_HUGE = ("HUGEINT", "UHUGEINT")
+_EXACT = 2.0**53
+
+
+def _is_inexact(table: pa.Table, kinds: Sequence[str]) -> bool:
+    """Return True where a sum of whole numbers is larger than a float can tell exactly."""
+    huge = [column for column, kind in zip(table.columns, kinds, strict=True) if kind in _HUGE]
+    return any((pc.max(pc.abs(column)).as_py() or 0) >= _EXACT for column in huge)
+
+
+def _as_bigint(text: str, names: Sequence[str], kinds: Sequence[str]) -> str:
+    """Return the query with its sums as whole numbers that leave DuckDB as they are."""
+    given = [f"c{number}" for number in range(len(names))]
+    wanted = [
+        f"{column}::bigint as {_quoted(name)}" if kind in _HUGE else f"{column} as {_quoted(name)}"
+        for column, name, kind in zip(given, names, kinds, strict=True)
+    ]
+    return f"select {', '.join(wanted)} from (\n{text.strip().rstrip(';')}\n) as query({', '.join(given)})"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def make_views(
@@ -152,10 +203,6 @@ def _empty_select(columns: Sequence[Column]) -> str:
     return "select " + ", ".join(f'null::{kinds[c.type]} as "{c.name}"' for c in columns) + " where false"
 
 
-def _is_column(name: str, frames: Mapping[str, Frame]) -> bool:
-    return any(name in frame.column_names for frame in frames.values())
-
-
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
     if isinstance(tree, dict):
         yield tree
@@ -168,13 +215,3 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _first_lines(error: BaseException) -> str:
     return "\n".join(line for line in str(error).splitlines()[:6] if line.strip())
-
-
-_kept: list[Any] = []
-
-
-def never_free(thing: Any) -> None:
-    """Keep an object for good: freeing a DuckDB instance in a forked child waits for threads that are not there."""
-    if thing is not None:
-        _kept.append(thing)
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

@@ -20,8 +20,8 @@ class Source:
         name: The `source` column of the frames.
         default_paths: Where the tool keeps its files on this machine; they need not be there.
         columns: The tables and columns by which a SQLite file is recognised as the tool's.
-        facts: A SELECT for each table of facts, with the columns that `lab/copying.py` lists, in words that both SQLite
-            and DuckDB understand. It takes the rows of `:after < key <= :until`.
+        facts: A SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in words that both
+            SQLite and DuckDB understand. It takes the rows of `:after < key <= :until`.
         texts: The same for the wide texts: `message` gives key, content and reasoning, `tool_call` key and arguments.
         reading: `by_key`: rows are only added, with keys that rise in the order of commits, and `state` tells how far
             the file is. `whole`: the file is read again as a whole when it has changed.

@@ -1,0 +1,109 @@
+"""The rows of one frame of one history, with their texts, as Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sessionlab.errors import FrameError
+from sessionlab.lab.copying import Copy
+from sessionlab.lab.engine import Engine
+from sessionlab.lab.filters import Query
+from sessionlab.lab.frames import Column, Frame
+from sessionlab.lab.incoming import Kind
+from sessionlab.lab.texts import in_order
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_COST_COLUMNS = frozenset({"cost_usd", "cost_status"})
+
+
+def needed_texts(frame: Frame, chosen: tuple[Column, ...], query: Query) -> set[Kind]:
+    """Return which wide texts must be there to answer."""
+    texts = {column.name: column.text.of for column in frame.columns if column.text is not None}
+    return {texts[name] for name in (*query.text_conditions, *(c.name for c in chosen)) if name in texts}
+
+
+def needs_costs(chosen: tuple[Column, ...], query: Query) -> bool:
+    """Return True where costs must be computed to answer."""
+    return not _COST_COLUMNS.isdisjoint({*query.columns, *(column.name for column in chosen)})
+
+
+def read_rows(engine: Engine, copy: Copy, frame: Frame, chosen: tuple[Column, ...], query: Query) -> pa.Table:
+    """Return the rows of one history, in recording order; its texts and costs are there as far as they are needed.
+
+    With a limit the table has one column more, `_time`, by which `newest` can choose among several histories.
+    """
+    texts = {column.name: column.text for column in frame.columns if column.text is not None}
+    needed = {name for name in texts if name in query.text_conditions or any(c.name == name for c in chosen)}
+    keys = sorted({texts[name].key for name in needed} - {"_key"})
+    narrow = [f'"{column.name}"' for column in chosen if column.text is None]
+    where, values = _where(copy, query)
+    order = ""
+    if query.limit is not None:
+        narrow.append(f"{frame.time} as _time")
+        if not query.text_conditions:
+            order = f" order by _time desc nulls last, _key desc limit {query.limit}"
+    columns = ", ".join(["_key", *keys, *narrow])
+    sql = f"select {columns} from {copy.schema}.{frame.name}{where}{order}"
+    table = in_order(run(engine, sql, values), "_key")
+    for name in sorted(needed):
+        spec = texts[name]
+        wanted, known = _keys_of(table, spec.key)
+        table = table.append_column(name, copy.texts[spec.of].pick(spec.column, wanted, known))
+    for name, sought in query.text_conditions.items():
+        table = table.filter(_is_one_of(table.column(name), sought))
+    return table if query.limit is None else newest(table, query.limit)
+
+
+def count_without_time(engine: Engine, copy: Copy, frame: Frame, query: Query) -> int:
+    """Return how many rows fit the query but have no time that `since` and `until` could test."""
+    timeless = replace(query, times=[f"{frame.time} is null"], time_values=[], limit=None)
+    return int(read_rows(engine, copy, frame, (), timeless).num_rows)
+
+
+def run(engine: Engine, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+    """Run an SQL text of ours over the facts.
+
+    Raises:
+        FrameError: DuckDB refused a value, or is out of memory.
+    """
+    try:
+        return engine.narrow.execute(sql, list(values)).to_arrow_table()
+    except duckdb.Error as error:
+        raise FrameError(f"The frame cannot be made: {str(error).splitlines()[0]}") from error
+
+
+def newest(table: pa.Table, limit: int) -> pa.Table:
+    """Return the newest rows by their column `_time`, ties and missing times by their order, in their order."""
+    if table.num_rows <= limit:
+        return table
+    keyed = pa.table({"time": table.column("_time"), "row": pa.array(np.arange(table.num_rows))})
+    rows = pc.sort_indices(keyed, sort_keys=[("time", "descending"), ("row", "descending")])
+    return table.take(pa.array(np.sort(rows.to_numpy()[:limit])))
+
+
+def _where(copy: Copy, query: Query) -> tuple[str, list[Any]]:
+    conditions = [condition.replace("facts.", f"{copy.schema}.") for condition in query.conditions]
+    both = [*conditions, *query.times]
+    return (f" where {' and '.join(both)}" if both else ""), [*query.values, *query.time_values]
+
+
+def _keys_of(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    column = table.column(name)
+    if column.null_count == 0:
+        return column.to_numpy(), None
+    return column.fill_null(-1).to_numpy(), column.is_valid().to_numpy()
+
+
+def _is_one_of(column: pa.ChunkedArray, sought: list[str | None]) -> Any:
+    found = pc.is_in(column, value_set=pa.array([v for v in sought if v is not None], pa.large_string()))
+    found = pc.and_(found, column.is_valid())
+    return pc.or_(found, column.is_null()) if None in sought else found
