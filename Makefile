@@ -13,7 +13,7 @@ help:  ## show what can be made
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"sessionlab needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=/path/to/python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 
 demo: $(READY)  ## show real frames of the sample store
