@@ -210,6 +210,7 @@ class Copy:
             sessions = rows.select([name for name, _ in INCOMING["session"]])
             sessions = sessions.filter(sessions.column("session_key").is_valid())
             if sessions.num_rows:
+                sessions = in_order(sessions, "session_key")  # a join keeps no order
                 self._remember("session", sessions)
                 self._engine.ingest("session", self.schema, sessions)
             start = after
@@ -229,7 +230,7 @@ class Copy:
         end = self._range_end(after, until, _RANGE) if is_shared else until
         # A first copy reads whole tables, which is quicker by a scan than by key.
         fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
-        waiting_turns = False
+        waiting_turns = late_results = False
         for table, columns in INCOMING.items():
             if table == "session":
                 continue
@@ -239,6 +240,8 @@ class Copy:
             self._remember(table, rows)
             if table != "invocation":
                 self._engine.ingest(table, self.schema, self._named(table, rows))
+            if table == "message":
+                late_results = pc.any(pc.and_(pc.equal(rows["role"], "tool"), rows["turn_key"].is_null())).as_py()
             if table == "tool_call":
                 latest = pc.max(rows.column("turn_key")).as_py()
                 self._calls_before_turns |= latest is not None and latest > end
@@ -246,6 +249,8 @@ class Copy:
                 waiting_turns = rows.column("first_call_key").null_count < rows.num_rows
         if waiting_turns:
             self._engine.ingest("adopt", self.schema, after=after)
+        if late_results:
+            self._engine.ingest("late_results", self.schema, after=after)
         self._attachment.give_way()
         return end
 

@@ -172,6 +172,17 @@ where facts.turn.turn_key = n.turn_key;
 
 drop table adopted;
 
+-- name: late_results
+-- A result whose call had no turn when it was made, and was given one by now.
+update facts.message
+set turn_key = c.turn_key, turn_id = c.turn_id
+from facts.tool_call c
+where
+    facts.message.message_key = c.result_key
+    and facts.message.message_key > {after}
+    and facts.message.turn_key is null
+    and c.turn_key is not null;
+
 -- name: later_turns
 -- A session that was saved as a whole may have calls before their turns; those came in an earlier range.
 create or replace temp table later as

@@ -32,7 +32,6 @@ select
     metadata
 from session
 where revision > :after
-order by session_key
 
 -- name: invocation
 select
