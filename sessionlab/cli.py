@@ -664,7 +664,10 @@ def _cell(value: Any) -> str:
 
 def _say_problems(lab: Lab) -> None:
     """Say on standard error what could not be read."""
+    from sessionlab.lab.copying import NO_PRICE
+
     problems = lab.problems
+    problems = problems[~problems["reason"].str.startswith(NO_PRICE)]  # their costs are empty, which is seen
     if len(problems):
         click.echo(f"Warning: {_counted(len(problems), 'problem')} while reading.", err=True)
         for row in problems.head(3).to_dict("records"):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _RANGE = 20_000
 _RANGE_ALONE = 200_000
 _TRIES = 8
+NO_PRICE = "no price is known for the model"
+"""How the reason of a problem begins that concerns costs alone; all else was read."""
 
 
 class Copy:
@@ -151,7 +153,7 @@ class Copy:
                 "origin": storable(self.path),
                 "line": None,
                 "record": model,
-                "reason": f"no price is known for the model {model!r} of provider {provider or 'unknown'!r}; its "
+                "reason": f"{NO_PRICE} {model!r} of provider {provider or 'unknown'!r}; its "
                 "cost_usd is NULL where the tool reported none",
             }
             for provider, model in sorted(self._unpriced, key=str)
