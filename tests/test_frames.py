@@ -94,7 +94,9 @@ def record_all(recorder: Recorder) -> None:
     with recorder.session("all", agent="coder", directory=".", config=config, metadata={"a": 1}) as s:
         s.system("Be brief.")
         first = s.user("Why does CI fail?")
-        turn = s.assistant("Let me see.", reasoning="Hm.", usage=Usage(input_tokens=100, output_tokens=20), duration_s=2)
+        turn = s.assistant(
+            "Let me see.", reasoning="Hm.", usage=Usage(input_tokens=100, output_tokens=20), duration_s=2
+        )
         turn.tool_call("bash", {"cmd": "pytest"}).result("1 failed", exit_code=1)
         s.error("overloaded", error_type="Overloaded")
         s.note("a remark")
@@ -159,7 +161,9 @@ def check_frames(lab: Lab) -> None:
         places = frame.groupby(["source", "session_id"], sort=False)[column]
         assert (places.cumcount().to_numpy() == frame[column].to_numpy(dtype="int64")).all(), column
     exchanges = turns.dropna(subset="exchange_index").groupby(["source", "session_id"])["exchange_index"]
-    prompts = messages[(messages.role == "user") & (messages.kind == "message")].groupby(["source", "session_id"]).size()
+    prompts = (
+        messages[(messages.role == "user") & (messages.kind == "message")].groupby(["source", "session_id"]).size()
+    )
     assert all(values.max() < prompts[key] for key, values in exchanges)
     check_tokens(turns, usage)
     check_counts(sessions, turns, messages, calls, configs)

@@ -89,11 +89,13 @@ def chosen_columns(frame: Frame, columns: Sequence[str] | str | None) -> tuple[C
     """Return the columns that were asked for, in the order asked for; None means all.
 
     Raises:
-        FrameError: There is no such column, or one is asked for twice.
+        FrameError: There is no such column, or one is asked for twice, or none at all.
     """
     if columns is None:
         return frame.columns
     names = [columns] if isinstance(columns, str) else list(columns)
+    if not names:
+        raise FrameError("columns=[] asks for no column. Name some, or leave it out for all.")
     for name in names:
         if name not in frame.column_names:
             raise FrameError(_unknown(f"column {name!r}", name, frame, frame.column_names))

@@ -36,7 +36,7 @@ def understand(connection: duckdb.DuckDBPyConnection, text: str, frames: Mapping
     """
     try:
         statements = connection.extract_statements(text)
-    except (duckdb.Error, UnicodeError) as error:
+    except (duckdb.Error, TypeError) as error:  # a TypeError where the text is not UTF-8
         raise QueryError(f"This is no SQL that DuckDB understands: {_first_lines(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(s.type.name for s in statements) or "nothing"
@@ -56,14 +56,15 @@ def understand(connection: duckdb.DuckDBPyConnection, text: str, frames: Mapping
 
 
 def _may_name(node: Mapping[str, Any], texts: set[str], rows: set[str]) -> bool:
-    names = {str(name).lower() for name in (*node.get("column_names", ()), *node.get("using_columns", ()))}
+    path = [str(name).lower() for name in node.get("column_names", ())]
+    names = {*path, *(str(name).lower() for name in node.get("using_columns", ()))}
     return (
         node.get("class") in ("STAR", "POSITIONAL_REFERENCE")
         or node.get("type") in ("PIVOT", "SHOW_REF")
         or node.get("ref_type") == "NATURAL"
         or bool(node.get("column_name_alias"))
         or not names.isdisjoint(texts)
-        or not names.isdisjoint(rows)
+        or (bool(path) and path[-1] in rows)
     )
 
 

@@ -87,7 +87,7 @@ def plain(table: pa.Table, whole: Sequence[bool]) -> pa.Table:
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_decimal(kind):
         return pa.float64()
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_dictionary(kind):
         return pa.large_string()
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", tz="UTC")
