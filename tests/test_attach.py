@@ -19,6 +19,7 @@ import sessionlab
 from sessionlab import HistoryFileError, Recorder, SessionLabError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -198,7 +199,16 @@ def sqlite_of_nobody(path: str) -> None:
     connection.close()
 
 
-BAD = {
+def schema_only(path: str) -> None:
+    source, target = sqlite3.connect(SAMPLE), sqlite3.connect(path)
+    for (sql,) in source.execute("select sql from sqlite_schema where sql is not null and name not like 'sqlite%'"):
+        target.execute(sql)
+    target.commit()
+    source.close()
+    target.close()
+
+
+BAD: dict[str, Callable[[str], None]] = {
     "empty.db": lambda path: open(path, "w").close(),
     "text.db": lambda path: _write(path, b"just a text file, longer than the header of a SQLite file is\n" * 9),
     "short.db": lambda path: _write(path, b"SQLite format 3\0"),
@@ -208,7 +218,7 @@ BAD = {
     "half.db": lambda path: _write(path, _sample()[: len(_sample()) // 2]),
     "odd.db": lambda path: _write(path, _sample()[:100_001]),
     "other.db": sqlite_of_nobody,
-    "tables only.db": lambda path: sqlite3.connect(path).close() or _schema_only(path),
+    "tables only.db": schema_only,
     "fifo.db": os.mkfifo,
 }
 
@@ -221,15 +231,6 @@ def _write(path: str, data: bytes) -> None:
 def _sample() -> bytes:
     with open(SAMPLE, "rb") as file:
         return file.read()
-
-
-def _schema_only(path: str) -> None:
-    source, target = sqlite3.connect(SAMPLE), sqlite3.connect(path)
-    for (sql,) in source.execute("select sql from sqlite_schema where sql is not null and name not like 'sqlite%'"):
-        target.execute(sql)
-    target.commit()
-    source.close()
-    target.close()
 
 
 @pytest.mark.parametrize("name", BAD)

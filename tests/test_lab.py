@@ -108,7 +108,7 @@ def test_a_refresh_reads_only_what_is_new(path: str, recorder: Recorder) -> None
             read.append(table.num_rows)
             return table
 
-        engine.fetch = counting  # type: ignore[method-assign,assignment]  # to look on, not to replace
+        engine.fetch = counting  # type: ignore[method-assign]  # to look on, not to replace
         s.user("new")
         assert len(lab.frame("messages")) == 2001
         assert sum(read) < 20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_frames import COLUMNS, SAMPLE, TIMES, dtype_of
 
@@ -41,11 +41,17 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), rtol=1e-12)
 
 
-def read(lab: Lab, name: str, **options: Any) -> pd.DataFrame:
+def read(lab: Lab, name: str, **options: Any) -> Any:
     """Read with the warning about missing times let through."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SessionLabWarning)
         return lab.frame(name, **options)
+
+
+def only(lab: Lab, name: str, column: str, value: Any) -> Any:
+    """Read with one filter."""
+    filters: dict[str, Any] = {column: value}
+    return lab.frame(name, **filters)
 
 
 @names
@@ -72,11 +78,11 @@ def test_times_without_a_zone_are_local(lab: Lab, whole: dict[str, pd.DataFrame]
     try:
         turns = whole["turns"]
         noon = pd.Timestamp("2026-09-02 12:00", tz="America/New_York")
-        for since in ("2026-09-02 12:00", datetime(2026, 9, 2, 12), "2026-09-02T12:00:00"):  # noqa: DTZ001 -- on purpose
+        for since in ("2026-09-02 12:00", datetime(2026, 9, 2, 12), "2026-09-02T12:00:00"):
             same(lab.frame("turns", since=since), turns[turns.started_at >= noon])
         midnight = pd.Timestamp("2026-09-02", tz="America/New_York")
-        for since in ("2026-09-02", date(2026, 9, 2)):
-            same(lab.frame("turns", since=since), turns[turns.started_at >= midnight])
+        for day in ("2026-09-02", date(2026, 9, 2)):
+            same(lab.frame("turns", since=day), turns[turns.started_at >= midnight])
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -103,12 +109,12 @@ def test_an_age_finds_what_is_new(path: str, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["yesterday", "7", "7y", "", 5, 5.5, True, [], "2026-13-01", pd.NaT, "0001-01-01T00:00:00+23:00", b"7d"]
+    "wrong", ["yesterday", "7", "7y", "", 5, 5.5, True, {}, "2026-13-01", pd.NaT, "0001-01-01T00:00:00+23:00", b"7d"]
 )
 def test_what_is_no_time_is_an_error(lab: Lab, wrong: Any) -> None:
     for name in ("since", "until", "started_at"):
         with pytest.raises(FrameError, match=name):
-            lab.frame("turns", **{name: wrong if wrong != [] else {}})
+            lab.frame("turns", **{name: wrong})
 
 
 def test_rows_without_a_time_fall_out_with_one_warning_that_counts_them(path: str, recorder: Recorder) -> None:
@@ -154,7 +160,7 @@ def test_session_agent_and_directory_filter_every_frame(lab: Lab, whole: dict[st
             [],
         ):
             wanted = [value] if isinstance(value, str) else list(value)
-            found = lab.frame(name, **{column: value})
+            found = only(lab, name, column, value)
             same(found, of_sessions(whole, name, lambda s, c=column, w=wanted: s[c].isin(w)))
     same(lab.frame(name, source="sessionlab"), whole[name])
     assert lab.frame(name, source=["awful_aj", "x"]).empty
@@ -243,29 +249,33 @@ def test_every_column_filters_by_equality_lists_and_none(lab: Lab, whole: dict[s
             known = sorted({v for listed in values for v in listed})
             for wanted in (known[:1], known[:2], ["nobody"]):
                 keep = [listed is not None and not set(listed).isdisjoint(wanted) for listed in frame[column]]
-                same(lab.frame(name, **{column: wanted}), frame[keep])
+                same(only(lab, name, column, wanted), frame[keep])
                 if wanted:
-                    same(lab.frame(name, **{column: wanted[0]}), lab.frame(name, **{column: wanted[:1]}))
-            same(lab.frame(name, **{column: None}), frame[frame[column].isna()])
+                    same(only(lab, name, column, wanted[0]), only(lab, name, column, wanted[:1]))
+            same(only(lab, name, column, None), frame[frame[column].isna()])
             continue
         unique = list(values.unique())
         for wanted in (unique[:1], unique[1:3], unique[-1:]):
             if wanted:
-                same(lab.frame(name, **{column: wanted}), frame[frame[column].isin(wanted)])
-                same(lab.frame(name, **{column: wanted[0]}), frame[frame[column] == wanted[0]])
+                same(only(lab, name, column, wanted), frame[frame[column].isin(wanted)])
+                same(only(lab, name, column, wanted[0]), frame[frame[column] == wanted[0]])
                 same(
-                    lab.frame(name, **{column: [*wanted, None]}),
+                    only(lab, name, column, [*wanted, None]),
                     frame[frame[column].isin(wanted) | frame[column].isna()],
                 )
-        same(lab.frame(name, **{column: None}), frame[frame[column].isna()])
-        assert lab.frame(name, **{column: []}).empty
+        same(only(lab, name, column, None), frame[frame[column].isna()])
+        assert only(lab, name, column, []).empty
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_filters_together_keep_what_all_of_them_keep(lab: Lab, whole: dict[str, pd.DataFrame], data: Any) -> None:
     frame = whole["turns"]
-    chosen = data.draw(st.lists(st.sampled_from(["request_model", "finish_reason", "turn_index", "response", "prompt", "is_sidechain", "exchange_index"]), unique=True, max_size=3))  # fmt: skip
-    filters = {c: data.draw(st.lists(st.sampled_from([*frame[c].dropna().unique().tolist(), None]), min_size=1, max_size=4)) for c in chosen}  # fmt: skip
+    columns = ["request_model", "finish_reason", "turn_index", "response", "prompt", "is_sidechain", "exchange_index"]
+    filters = {}
+    for column in data.draw(st.lists(st.sampled_from(columns), unique=True, max_size=3)):
+        known = st.sampled_from([*frame[column].dropna().unique().tolist(), None])
+        filters[column] = data.draw(st.lists(known, min_size=1, max_size=4))
     keep = pd.Series(True, index=frame.index)
     for column, wanted in filters.items():
         given_values = [v for v in wanted if v is not None]

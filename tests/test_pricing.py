@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +66,8 @@ def test_cache_reads_and_writes_have_prices_of_their_own(recorder: Recorder) -> 
     row = cost_of(recorder, CONFIG, usage)
     assert row["cost_usd"] == pytest.approx((10_000 * 3 + 60_000 * 0.3 + 30_000 * 3.75 + 1000 * 15) / 1e6)
     parts = sessionlab.frame("token_usage", recorder.path).set_index("token_type")
-    assert parts.tokens.to_dict() == {"uncached_input": 10_000, "cache_read": 60_000, "cache_creation": 30_000, "output": 1000}  # fmt: skip
+    counts = {"uncached_input": 10_000, "cache_read": 60_000, "cache_creation": 30_000, "output": 1000}
+    assert parts.tokens.to_dict() == counts
     assert parts.cost_usd["cache_read"] == pytest.approx(0.018)
     assert parts.cost_usd["cache_creation"] == pytest.approx(0.1125)
 
@@ -195,12 +197,13 @@ def test_the_samples_costs_are_what_the_package_says_turn_by_turn() -> None:
     assert len(turns) > 100
     for row in turns.itertuples():
         model = row.request_model if isinstance(row.response_model, float) else row.response_model
+        read, written = row.cache_read_input_tokens, row.cache_creation_input_tokens
         usage = TheirUsage(
             input_tokens=int(row.input_tokens),
             output_tokens=int(row.output_tokens),
-            cache_read_tokens=int(row.cache_read_input_tokens) if str(row.cache_read_input_tokens) != "<NA>" else 0,
-            cache_write_tokens=int(row.cache_creation_input_tokens) if str(row.cache_creation_input_tokens) != "<NA>" else 0,
-        )  # fmt: skip
+            cache_read_tokens=0 if pd.isna(read) else int(read),
+            cache_write_tokens=0 if pd.isna(written) else int(written),
+        )
         theirs = calc_price(
             usage,
             model,
