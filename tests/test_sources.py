@@ -1,0 +1,60 @@
+"""A source is one module of sessionlab/sources: found by itself, and recognised by its tables and columns."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+import sessionlab
+from sessionlab import Recorder
+from sessionlab.lab.incoming import INCOMING, STATE, TEXTS
+from sessionlab.sources import Source, all_sources, sections
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_module_with_a_source_is_found_under_its_name() -> None:
+    found = all_sources()
+    assert "sessionlab" in found
+    assert all(name == source.name and isinstance(source, Source) for name, source in found.items())
+
+
+def test_a_file_is_recognised_by_its_tables_and_columns_and_not_by_some_of_them() -> None:
+    ours = all_sources()["sessionlab"]
+    tables = {table: columns | {"more"} for table, columns in ours.columns.items()}
+    assert ours.recognises({**tables, "another": frozenset()})
+    for table, columns in tables.items():
+        assert not ours.recognises({name: value for name, value in tables.items() if name != table})
+        lacking = columns - {next(iter(ours.columns[table]))}
+        assert not ours.recognises({**tables, table: lacking})
+
+
+def test_our_store_is_looked_for_where_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SESSIONLAB_DB", str(tmp_path / "mine.db"))
+    with Recorder(enabled=True) as recorder:
+        recorder.session("found").user("q")
+    with sessionlab.open() as lab:
+        assert lab.sources == [("sessionlab", str(tmp_path / "mine.db"))]
+        assert lab.frame("sessions").name.tolist() == ["found"]
+    assert sessionlab.frame("messages").content.tolist() == ["q"]
+
+
+@pytest.mark.parametrize("source", all_sources().values(), ids=lambda source: source.name)
+def test_a_source_hands_out_the_columns_that_are_copied(source: Source, path: str) -> None:
+    import re
+
+    for name, columns in {**INCOMING, **{f"{kind}_text": listed for kind, listed in TEXTS.items()}}.items():
+        text = source.texts[name.removesuffix("_text")] if name.endswith("_text") else source.facts[name]
+        listed = re.split(r"\nfrom ", text)[0]
+        for column, _ in columns:
+            assert re.search(rf"\b{column}\b", listed), (name, column)
+    assert all(column in source.state for column, _ in STATE)
+
+
+def test_statements_of_a_file_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "x.sql").write_text("-- about\n\n-- name: one\nselect 1;\n\n-- name: two\n-- why\nselect 2\n")
+    found = sections(os.path.join(tmp_path, "x.py"))
+    assert found == {"one": "select 1", "two": "-- why\nselect 2"}
