@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessionlab.errors import RecordingError, warn
@@ -158,9 +159,13 @@ class ModelConfig:
         for name in ("temperature", "top_p"):
             number = getattr(self, name)
             if number is not None:
-                if isinstance(number, bool) or not isinstance(number, int | float) or number - number != 0:
+                try:
+                    found = math.nan if isinstance(number, bool | str) else float(number)
+                except (TypeError, ValueError):
+                    found = math.nan
+                if not math.isfinite(found):
                     raise RecordingError(f"ModelConfig({name}={number!r}): expected a finite number. Leave it out.")
-                object.__setattr__(self, name, float(number))
+                object.__setattr__(self, name, found)
         for name in ("max_tokens", "context_max_tokens", "assistant_minimum_context_tokens"):
             number = getattr(self, name)
             if number is not None:
@@ -197,6 +202,9 @@ class ModelConfig:
         return hash(self.model_config_id)
 
 
+_TOKEN_PARTS = ("cache_read_input_tokens", "cache_creation_input_tokens", "reasoning_output_tokens")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """The tokens of one model response. None means "not reported", 0 means zero.
@@ -211,6 +219,13 @@ class Usage:
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        """Take whole numbers of any kind (NumPy's, say) as int; `check` refuses the rest when it is recorded."""
+        for name in ("input_tokens", "output_tokens", *_TOKEN_PARTS):
+            value = getattr(self, name)
+            if type(value) is not int and hasattr(value, "__index__") and not isinstance(value, bool):
+                object.__setattr__(self, name, value.__index__())
 
     def check(self) -> None:
         """Refuse counts that cannot be.
@@ -407,10 +422,15 @@ def _dumps(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """Return what JSON has a form for in place of what it has none for."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        return value.tolist()
     return str(value)
 
 
@@ -422,4 +442,6 @@ def _jsonable(value: Any) -> Any:
         return storable(value)
     if isinstance(value, list | tuple | set | frozenset):
         return [_jsonable(inner) for inner in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+    if hasattr(value, "tolist"):
+        return _jsonable(value.tolist())
     return str(value) if isinstance(value, float) and value - value != 0 else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 
 from sessionlab import (
@@ -18,6 +20,7 @@ from sessionlab import (
     Recorder,
     RecordingError,
     Session,
+    SessionLabWarning,
     SettingsError,
     StoreError,
     Usage,
@@ -175,11 +178,11 @@ def test_a_call_as_context_manager_measures_and_records_an_exception(recorder: R
     with turn.tool_call("d"):
         pass
     a, b, c, d = stored(recorder, s.session_id).tool_calls
-    assert (a.status, b.status, c.status, d.status) == ("error", "ok", "ok", "unanswered")
+    assert (a.status, b.status, c.status, d.status) == ("error", "ok", "ok", "ok")
     assert a.duration_s is not None
     assert b.duration_s is not None
     contents = [m.content for m in stored(recorder, s.session_id).messages if m.role == "tool"]
-    assert contents == ["KeyError: 'gone'", "fine", "answered before"]
+    assert contents == ["KeyError: 'gone'", "fine", "answered before", None]
 
 
 def test_calls_before_the_first_turn_of_an_exchange_belong_to_the_next_turn(recorder: Recorder) -> None:
@@ -699,3 +702,59 @@ def test_a_session_deleted_or_saved_anew_meanwhile_refuses_to_go_on(recorder: Re
         s.user("d")
     with pytest.raises(RecordingError, match="deleted"):
         s.messages()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(TimeoutError("late"), "timeout"), (KeyboardInterrupt(), "cancelled"), (asyncio.CancelledError(), "cancelled")],
+)
+def test_a_call_that_timed_out_or_was_cancelled_says_so(recorder: Recorder, error: BaseException, status: str) -> None:
+    s = recorder.session()
+    with pytest.raises(type(error)), s.assistant().tool_call("slow"):
+        raise error
+    (call,) = stored(recorder, s.session_id).tool_calls
+    assert (call.status, call.is_error) == (status, True)
+    assert call.duration_s is not None
+
+
+def test_an_exception_given_as_a_result_is_an_error(recorder: Recorder) -> None:
+    s = recorder.session()
+    s.assistant().tool_call("x").result(ValueError("no such file"))
+    whole = stored(recorder, s.session_id)
+    assert (whole.tool_calls[0].status, whole.messages[-1].content) == ("error", "ValueError: no such file")
+
+
+@pytest.mark.parametrize(("status", "is_error"), [("ok", True), ("error", False)])
+def test_a_result_that_contradicts_itself_is_refused(recorder: Recorder, status: Any, is_error: bool) -> None:
+    with pytest.raises(RecordingError, match="opposite"):
+        recorder.session().assistant().tool_call("x").result("y", status=status, is_error=is_error)
+
+
+def test_numbers_of_other_libraries_are_recorded_as_numbers(recorder: Recorder) -> None:
+    s = recorder.session(config=ModelConfig(temperature=np.float32(0.5)))  # type: ignore[arg-type]  # it is a number
+    turn = s.assistant("x", usage=Usage(input_tokens=np.int64(3), output_tokens=1))  # type: ignore[arg-type]  # as above
+    turn.tool_call("y", {"n": np.int64(4), "list": np.array([1.5, 2.5])})
+    whole = stored(recorder, s.session_id)
+    assert whole.messages[0].usage == Usage(input_tokens=3, output_tokens=1)
+    assert whole.messages[0].config == ModelConfig(temperature=0.5)
+    assert whole.tool_calls[0].arguments == '{"list":[1.5,2.5],"n":4}'
+
+
+def test_a_usage_of_another_kind_is_an_error_that_says_what_is_expected(recorder: Recorder) -> None:
+    with pytest.raises(RecordingError, match=r"sessionlab\.Usage"):
+        recorder.session().assistant("x", usage={"input_tokens": 3})  # type: ignore[arg-type]  # what is tested
+
+
+def test_warn_also_keeps_looking_back_from_breaking_the_program(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(SessionLabWarning, match="could not be recorded"):
+        recorder = Recorder(tmp_path / "file" / "history.db", on_error="warn")
+    s = recorder.session("x")
+    s.user("hello")
+    assert s.messages() == []
+    assert s.messages(format="openai") == []
+    assert recorder.history.find_resumable(".") is None
+    assert recorder.history.list() == []
+    assert recorder.history.get("x") is None
+    assert recorder.history.delete("x") is False
+    assert recorder.lost == 2

@@ -74,7 +74,9 @@ class Attachment:
         self._stack = contextlib.ExitStack()
         self.gate = gate_of(self.path)  # another file may lie there by now
         try:
-            self._stack.enter_context(self.gate.released())
+            released = self.gate.released()
+            self._stack.push(released.__exit__)  # before entering, so that Ctrl-C in the middle cannot leave it held
+            released.__enter__()
             self._attach()
         except BaseException:
             self._stack.close()
@@ -118,8 +120,8 @@ class Attachment:
 
         quoted = path.replace("'", "''")
         try:
-            self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
             self._stack.callback(self._detach)
+            self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
             self._detach()

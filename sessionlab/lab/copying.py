@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Copy:
     def _create(self) -> None:
         """Make the fact tables and views anew, empty."""
         run = self._engine.narrow.execute
+        with contextlib.suppress(duckdb.Error):
+            run("rollback")  # of what Ctrl-C has cut off
         self.drop()
         run(f"create schema {self.schema}")
         run(script("facts")[""].replace("facts.", f"{self.schema}."))
@@ -166,13 +169,10 @@ class Copy:
         gate = gate_of(self.path)
         if gate.identity != self._file:
             return False
-        with gate.peek() as connection:
-            if connection is None:
-                return False
-            try:
-                row = connection.execute(self.source.state).fetchone()
-            except sqlite3.Error:  # reading in earnest says what is wrong
-                return False
+        try:
+            row = gate.peek(lambda connection: connection.execute(self.source.state).fetchone())
+        except sqlite3.Error:  # reading in earnest says what is wrong
+            return False
         return row is not None and tuple(row) == self._state
 
     def _once(self, work: Callable[[], bool], *, held: Kind | None = None) -> bool:

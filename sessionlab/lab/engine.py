@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,22 @@ class Engine:
         finally:
             if incoming is not None:
                 self.narrow.unregister("incoming")
+
+
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError."""
+    try:
+        yield
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether DuckDB's error means that it was interrupted."""
+    return isinstance(error, duckdb.InterruptException) or str(error) == "Query interrupted"
 
 
 def never_free(thing: object) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sessionlab.errors import FrameError, QueryError, SessionLabError, warn
 from sessionlab.lab import queries
-from sessionlab.lab.engine import Engine
+from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.filters import chosen_columns, query_for
 from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
@@ -107,7 +107,7 @@ class Lab:
     @property
     def problems(self) -> pd.DataFrame:
         """What could not be read: source, origin (file), line (or NULL), record, reason; one row for each."""
-        with self._lock:
+        with self._lock, ctrl_c():
             for copy in self._refreshed()[1]:
                 copy.price()
             return to_pandas(pa.Table.from_pylist(self._all_problems(), schema=_PROBLEM_SCHEMA))
@@ -119,7 +119,7 @@ class Lab:
         The texts of what is deleted meanwhile can be had only if texts were asked for before; else asking for them
         raises a `HistoryFileError`.
         """
-        with self._lock:
+        with self._lock, ctrl_c():
             _, copies = self._refreshed()
             for copy in copies:
                 for kind in copy.kinds_in_use():
@@ -178,7 +178,7 @@ class Lab:
         frame = _frame_called(name)
         chosen = chosen_columns(frame, columns)
         query = query_for(frame, filters)
-        with self._lock:
+        with self._lock, ctrl_c():
             engine, copies = self._refreshed()
             # Texts first: reading them can show that rows went, and then the facts are copied anew.
             self._load(copies, needed_texts(frame, chosen, query), costs=needs_costs(chosen, query))
@@ -208,7 +208,7 @@ class Lab:
         """
         if not isinstance(text, str):
             raise QueryError(f"sql({text!r}): expected the text of one SELECT.")
-        with self._lock:
+        with self._lock, ctrl_c():
             engine, copies = self._refreshed()
             try:
                 asked = queries.understand(engine.narrow, text, FRAMES)

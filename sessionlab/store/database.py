@@ -110,8 +110,8 @@ class Database:
         if not as_it_is:
             _create_file(path)
         self.gate: Gate = gate_of(path)
-        with self.gate.peek() as connection:
-            if connection is None:
+        if not self.gate.peek(lambda _: True):
+            with self.gate.released():
                 _refuse_foreign(path)
         user = self.gate.join()
         self._user = user

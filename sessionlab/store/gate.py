@@ -15,11 +15,11 @@ import weakref
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from sessionlab.errors import HistoryFileError, StoreBusyError, StoreReplacedError
-from sessionlab.store.lock import FairLock, ProcessLock, Ticket, shared_with_nobody_last
+from sessionlab.store.lock import FairLock, Held, ProcessLock, Ticket, shared_with_nobody_last
 from sessionlab.store.refusals import in_our_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _Result = TypeVar("_Result")
 _Identity = tuple[int, int]
@@ -143,19 +143,18 @@ class Gate:
         finally:
             lock.release()
 
-    @contextlib.contextmanager
-    def released(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> Iterator[None]:
+    def released(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> Released:
         """Keep the file for somebody else than `sqlite3`: DuckDB, or who copies or looks into it."""
-        with self._turns.held():
-            self._close(timeout_s)
-            yield
+        return Released(self, self._turns, timeout_s)
 
-    @contextlib.contextmanager
-    def peek(self) -> Iterator[sqlite3.Connection | None]:
-        """Give the connection if it is open anyway and sound, else None; nothing is opened or closed."""
-        with self._turns.held():
-            is_stolen = self._connection is not None and self._wal != self._identity_of_wal()
-            yield None if is_stolen else self._connection
+    def peek(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
+        """Run `work` on the connection if it is open anyway and sound, else return None; nothing is opened."""
+
+        def run() -> _Result | None:
+            connection = self._connection
+            return None if connection is None or self._wal != self._identity_of_wal() else work(connection)
+
+        return self._turns.run(run)
 
     def _raise(self, error: Exception) -> NoReturn:
         ours = in_our_words(self.path, error)
@@ -225,6 +224,7 @@ class Gate:
         if not self._users:
             self._close(timeout_s)
             self._lock.close()
+            self.store_id = None  # what lies there by the next use may be another store
 
     def _close(self, timeout_s: float) -> None:
         """Close the connection, under the lock: the last close of all copies the WAL into the file."""
@@ -236,8 +236,8 @@ class Gate:
             return
         try:
             self._lock.acquire(timeout_s)
+            self._connection = None  # first: whoever comes after Ctrl-C must not find a closed one
             connection.close()
-            self._connection = None
         finally:
             self._lock.release()
 
@@ -253,8 +253,8 @@ class Gate:
                     connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)  # type: ignore[attr-defined,unused-ignore]  # new there
                 elif os.path.exists(self.path):
                     stack.enter_context(shared_with_nobody_last(self.path))
+                self._connection = None
                 connection.close()
-            self._connection = None
         finally:
             if not is_locked:
                 self._lock.release()
@@ -287,6 +287,26 @@ def _log(message: str, *values: object) -> None:
     import logging  # 8 ms, and almost never needed
 
     logging.getLogger("sessionlab").warning(message, *values)
+
+
+class Released(Held):
+    """A block in which `sqlite3` does not have the file; see `Gate.released`."""
+
+    __slots__ = ("_gate", "_timeout_s")
+
+    def __init__(self, gate: Gate, lock: FairLock, timeout_s: float) -> None:
+        super().__init__(lock)
+        self._gate = gate
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> None:
+        """Wait for the turn and close the connection."""
+        super().__enter__()
+        try:
+            self._gate._close(self._timeout_s)
+        except BaseException:
+            self.__exit__()
+            raise
 
 
 def file_uri(path: str, query: str) -> str:

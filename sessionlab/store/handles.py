@@ -51,7 +51,8 @@ class RecordedTurn(RecordedMessage):
 class RecordedToolCall:
     """A tool call that was recorded; `result` records what came of it.
 
-    As a context manager it measures `duration_s`, and an exception inside becomes a result with status `error`.
+    As a context manager it measures `duration_s`. A block that ends without calling `result` is a result without text;
+    an exception in it is one with status `error`, `timeout` (TimeoutError) or `cancelled` (Ctrl-C, a cancelled task).
     """
 
     __slots__ = ("_answered", "_place", "_session", "_started", "_turn", "tool_name")
@@ -81,8 +82,16 @@ class RecordedToolCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._answered and error is not None:
-            self.result(f"{type(error).__name__}: {error}", is_error=True)
+        if self._answered:
+            return
+        if error is None:
+            self.result()
+        elif isinstance(error, TimeoutError):
+            self.result(error, status="timeout")
+        elif isinstance(error, Exception):
+            self.result(error, is_error=True)
+        else:  # Ctrl-C, a task that was cancelled, the end of the program
+            self.result(error, status="cancelled")
 
     def result(
         self,
@@ -97,8 +106,8 @@ class RecordedToolCall:
         """Record what came of the call: a message of role `tool`, and its facts. A call has one result.
 
         Args:
-            result: Text is kept as it is; anything else becomes JSON text.
-            is_error: None: by `status`, else by `exit_code`.
+            result: Text is kept as it is; an exception becomes its class and message; anything else JSON text.
+            is_error: None: by `status`, else by `exit_code`, else whether `result` is an exception.
             exit_code: Of a command.
             status: `ok`, `error`, `denied`, `cancelled` or `timeout`. None: by `is_error`.
             duration_s: In seconds. None: not known, or measured since `with` began.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sessionlab import settings
-from sessionlab.errors import RecordingError
+from sessionlab.errors import RecordingError, SessionLabError
 from sessionlab.model import Message, Session, SessionSummary, storable, to_json
 from sessionlab.store.convert import from_us, json_object, text_of
 from sessionlab.store.database import Database, count_deletion, next_keys, now_us
@@ -70,8 +70,11 @@ class History:
     Of a disabled recorder every reading call answers as if there were no session, and no call writes.
     """
 
-    def __init__(self, database: Callable[[], Database | None]) -> None:
+    def __init__(
+        self, database: Callable[[], Database | None], lose: Callable[[SessionLabError], None] | None = None
+    ) -> None:
         self._database = database
+        self._lose = lose or _raise
 
     def __repr__(self) -> str:
         return f"<History of {self.count()} sessions>"
@@ -130,7 +133,7 @@ class History:
         if within is None:
             within = timedelta(minutes=float(settings.continue_minutes().value))
         folder = absolute(directory)
-        since = now_us() - within // timedelta(microseconds=1)
+        since = now_us() - _age_us(within, "within")
         sql = f"""
             select * from ({_SUMMARY} where archived_at is null and (directory = ? or git_root = ?))
             where updated_at >= ? order by updated_at desc limit 1
@@ -241,7 +244,7 @@ class History:
         def work(connection: sqlite3.Connection) -> int:
             gone: dict[int, None] = {}
             if older_than is not None:
-                before = now_us() - older_than // timedelta(microseconds=1)
+                before = now_us() - _age_us(older_than, "older_than")
                 old = connection.execute(f"{_KEYS_WITH_ACTIVITY} where updated_at < ?", (before,))
                 gone.update((row[0], None) for row in old)
             if keep is not None:
@@ -312,12 +315,30 @@ class History:
         return self._read(work, [])
 
     def _read(self, work: Callable[[sqlite3.Connection], _Result], nothing: _Result) -> _Result:
-        database = self._database()
-        return nothing if database is None else database.read(work)
+        try:
+            database = self._database()
+            return nothing if database is None else database.read(work)
+        except SessionLabError as error:
+            self._lose(error)
+            return nothing
 
     def _write(self, work: Callable[[sqlite3.Connection], _Result], nothing: _Result) -> _Result:
-        database = self._database()
-        return nothing if database is None else database.write(work)
+        try:
+            database = self._database()
+            return nothing if database is None else database.write(work)
+        except SessionLabError as error:
+            self._lose(error)
+            return nothing
+
+
+def _raise(error: SessionLabError) -> None:
+    raise error
+
+
+def _age_us(age: timedelta, name: str) -> int:
+    if not isinstance(age, timedelta):
+        raise RecordingError(f"{name}={age!r}: expected a datetime.timedelta, for example timedelta(days=2).")
+    return age // timedelta(microseconds=1)
 
 
 def _conditions(agent_name: str | None, name: str | None, archived: bool | None) -> tuple[str, list[Any]]:

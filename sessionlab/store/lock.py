@@ -78,20 +78,9 @@ class FairLock:
             if queue:
                 self._wake()
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Held:
         """Be inside for a block; what `run` is for a function."""
-        queue = self._queue
-        if queue:
-            self._refuse_second_entry()
-        ticket = Ticket()
-        try:
-            queue.append(ticket)
-            self._wait(ticket)
-            yield
-        finally:
-            queue.remove(ticket)
-            self._wake()
+        return Held(self)
 
     def try_enter(self, timeout_s: float) -> Ticket | None:
         """Enter if that can be done in time; `leave` with the ticket must follow."""
@@ -126,6 +115,41 @@ class FairLock:
                 "This thread is using the store already: the call came from a signal handler, a finalizer, a progress "
                 "callback or inside Gate.released(). Call it after that."
             )
+
+
+class Held:
+    """A block inside a `FairLock`; leaving more than once, or without having entered, does nothing.
+
+    So who must be sure of leaving wherever Ctrl-C strikes can note `__exit__` before entering.
+    """
+
+    __slots__ = ("_lock", "_ticket")
+
+    def __init__(self, lock: FairLock) -> None:
+        self._lock = lock
+        self._ticket = Ticket()
+
+    def __enter__(self) -> None:
+        """Wait for the turn.
+
+        Raises:
+            StoreBusyError: This thread is inside already.
+        """
+        lock = self._lock
+        if lock._queue:
+            lock._refuse_second_entry()
+        try:
+            lock._queue.append(self._ticket)
+            lock._wait(self._ticket)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        """Leave and wake the next."""
+        with contextlib.suppress(ValueError):
+            self._lock._queue.remove(self._ticket)
+            self._lock._wake()
 
 
 class ProcessLock:

@@ -78,7 +78,7 @@ class Recorder:
         self._open: Callable[[], Database] = lambda: Database(
             self.path, timeout_s=timeout_s, journal=journal, synchronous=synchronous
         )
-        self.history = History(self._opened)
+        self.history = History(self._opened, lambda error: self._lose(error, 0))
         """The sessions of the store: list, find, get, save, rename, archive, delete, prune."""
         if self.enabled:
             self._guarded(self._opened, count=0)
@@ -195,7 +195,7 @@ class Recorder:
             self.lost += count
             is_first, self._warned = not self._warned, True
         if is_first:
-            warn(f"The session is not being recorded: {error} This is said once; recorder.lost counts on.")
+            warn(f"Something could not be recorded or read back: {error} This is said once; recorder.lost counts on.")
 
 
 def _session_id_of(session: Any) -> str:

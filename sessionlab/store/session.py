@@ -96,7 +96,7 @@ class RecordedSession:
 
         Args:
             text: What was said.
-            at: When. None: now.
+            at: When; without a time zone it is local. None: now.
             message_id: The caller's own id, unique within the session.
 
         Raises:
@@ -146,8 +146,7 @@ class RecordedSession:
         turn = RecordedTurn(self, Place(), "assistant")
 
         def events() -> list[Event]:
-            if usage is not None:
-                usage.check()
+            _check_usage(usage)
             reason, raw = finish(finish_reason)
             message = self._message_event(turn._place, "assistant", "message", text, at, message_id)
             message.reasoning = text_of(reasoning, "reasoning")
@@ -197,8 +196,7 @@ class RecordedSession:
         turn = RecordedTurn(self, Place(), "assistant")
 
         def events() -> list[Event]:
-            if usage is not None:
-                usage.check()
+            _check_usage(usage)
             is_exception = isinstance(error, BaseException)
             kind = error_type or (type(error).__name__ if is_exception else "error")
             message = self._message_event(
@@ -353,6 +351,9 @@ class RecordedSession:
     ) -> list[Message] | list[dict[str, Any]] | dict[str, Any]:
         """Return the conversation so far on this branch, or what to send to a model to go on with it.
 
+        It is read from the store: of a disabled recorder, and of what could not be recorded, there is nothing.
+        `ModelConfig.system_instructions` is a setting and no message; record the system prompt with `system` as well.
+
         Args:
             format: None: the messages as recorded, notes and boundaries included. `openai`: a list for
                 `chat.completions.create(messages=…)`. `anthropic`: a dictionary for `messages.create(**…)`, with
@@ -371,12 +372,9 @@ class RecordedSession:
                 raise RecordingError("messages() inside a batch would miss what is held back. Call it after the batch.")
             session_key, head = self._place.session_key, self._state.head
         if session_key is None or head is None:
-            session, listed = Session(session_id=self.session_id), []
+            session, listed = Session(session_id=self.session_id), list[Message]()
         else:
-            session = self._read(lambda connection: load_session(connection, session_key))
-            if session is None:
-                raise RecordingError(f"The session {self.session_id!r} was deleted while it was being recorded.")
-            listed = branch(session, head.id)
+            session, listed = self._stored(session_key, head)
         if format is None:
             return listed
         result: list[dict[str, Any]] | dict[str, Any] = for_api(
@@ -385,6 +383,18 @@ class RecordedSession:
         return result
 
     # How it is done
+
+    def _stored(self, session_key: int, head: Place) -> tuple[Session, list[Message]]:
+        found: list[tuple[Session, list[Message]]] = []
+
+        def work() -> None:
+            session = self._read(lambda connection: load_session(connection, session_key))
+            if session is None:
+                raise RecordingError(f"The session {self.session_id!r} was deleted while it was being recorded.")
+            found.append((session, branch(session, head.id)))
+
+        self._recorder._guarded(work, count=0)
+        return found[0] if found else (Session(session_id=self.session_id), [])
 
     def _message(
         self, role: Role, kind: Kind, text: str, at: datetime | None, message_id: str | None
@@ -483,8 +493,13 @@ class RecordedSession:
             elif status is not None:
                 failed = status != "ok"
             else:
-                failed = bool(code)
-            message = self._message_event(Place(), "tool", "message", raw_or_json(result), at, None)
+                failed = bool(code) or isinstance(result, BaseException)
+            if status == ("ok" if failed else "error"):
+                raise RecordingError(
+                    f"result(status={status!r}, is_error={is_error!r}): one says the opposite of the other."
+                )
+            text = f"{type(result).__name__}: {result}" if isinstance(result, BaseException) else result
+            message = self._message_event(Place(), "tool", "message", raw_or_json(text), at, None)
             message.turn = call._turn
             facts = ToolResultEvent(
                 message=message,
@@ -580,6 +595,13 @@ class RecordedSession:
         database = self._recorder._opened()
         assert database is not None  # noqa: S101 -- a disabled recorder's session has no rows to ask for
         return database.read(work)
+
+
+def _check_usage(usage: Usage | None) -> None:
+    if usage is not None and not isinstance(usage, Usage):
+        raise RecordingError(f"usage={usage!r}: expected a sessionlab.Usage, for example Usage(input_tokens=812).")
+    if usage is not None:
+        usage.check()
 
 
 def _count(events: list[Event]) -> int:
