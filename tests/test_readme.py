@@ -49,6 +49,11 @@ def test_the_table_of_frames_is_the_registry() -> None:
     assert between.strip() == frames.markdown(), "write it anew with: python scripts/write_frames_table.py"
 
 
+def test_the_page_of_columns_is_the_registry() -> None:
+    page = (ROOT / "docs" / "frames.md").read_text(encoding="utf-8")
+    assert page == frames.described(), "write it anew with: python scripts/write_frames_table.py"
+
+
 def test_every_file_that_the_readme_links_to_is_there() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", TEXT):
         assert (ROOT / target).exists(), target

@@ -323,3 +323,18 @@ def markdown() -> str:
         names = ", ".join(f"`{c.name}`{'†' if c.name == frame.time else ''}" for c in frame.columns)
         lines.append(f"| `{frame.name}` | {frame.grain} | {names} |")
     return "\n".join(lines)
+
+
+def described() -> str:
+    """Return what each column of each frame means, as Markdown."""
+    lines = ["# The frames", "", 'NULL means "not reported", and 0 means zero. Times are UTC.', ""]
+    for frame in FRAMES.values():
+        key = ", ".join(f"`{name}`" for name in frame.key)
+        lines += [f"## {frame.name}", "", f"One row per {frame.grain}.", f"Key: {key}.", ""]
+        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        for column in frame.columns:
+            mark = "†" if column.name == frame.time else ""
+            lines.append(f"| `{column.name}`{mark} | {column.type} | {column.unit} | {column.description} |")
+        lines.append("")
+    lines.append("† is the column that `since`, `until` and `limit` go by.")
+    return "\n".join(lines) + "\n"
