@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     )
     from sessionlab.lab.lab import Lab, frame, open  # noqa: A004 -- the name that users type
     from sessionlab.model import Message, ModelConfig, Session, SessionSummary, ToolCall, Usage
+    from sessionlab.store.handles import RecordedMessage, RecordedToolCall, RecordedTurn
     from sessionlab.store.recorder import Recorder
+    from sessionlab.store.session import RecordedSession
 
 _HOMES = {
     "sessionlab.errors": (
@@ -46,7 +48,9 @@ _HOMES = {
     ),
     "sessionlab.lab.lab": ("Lab", "frame", "open"),
     "sessionlab.model": ("Message", "ModelConfig", "Session", "SessionSummary", "ToolCall", "Usage"),
+    "sessionlab.store.handles": ("RecordedMessage", "RecordedToolCall", "RecordedTurn"),
     "sessionlab.store.recorder": ("Recorder",),
+    "sessionlab.store.session": ("RecordedSession",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -58,6 +62,10 @@ __all__ = [
     "MissingPartError",
     "ModelConfig",
     "QueryError",
+    "RecordedMessage",
+    "RecordedSession",
+    "RecordedToolCall",
+    "RecordedTurn",
     "Recorder",
     "RecordingError",
     "Session",

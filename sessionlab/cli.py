@@ -21,7 +21,7 @@ from sessionlab import settings
 from sessionlab.errors import SessionLabError, SessionLabWarning, StoreError, StoreReplacedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -157,7 +157,7 @@ def frame(
         more = "--limit N shows more, --format csv writes all"
         from sessionlab.lab.frames import FRAMES
 
-        kept = {"session_id", FRAMES[name].time} if chosen is None else set(table.column_names)
+        kept = FRAMES[name].leading if chosen is None else tuple(table.column_names)
         _show(table, total, more, "--columns", kept)
     _say_problems(lab)
 
@@ -186,7 +186,7 @@ def sql(query: str, paths: tuple[str, ...], form: str | None, output: str | None
     table = _interruptible(lambda: lab.sql(text).arrow())
     if form == "table":
         shown = table.slice(0, _SHOWN_ROWS)
-        _show(shown, table.num_rows, "--format csv writes all", "the SELECT", set(table.column_names))
+        _show(shown, table.num_rows, "--format csv writes all", "the SELECT", tuple(table.column_names))
     else:
         _write(table, form, output, force)
     _say_problems(lab)
@@ -577,7 +577,7 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _show(table: pa.Table, total: int, more: str, choose: str, kept: set[str]) -> None:
+def _show(table: pa.Table, total: int, more: str, choose: str, kept: Sequence[str]) -> None:
     """Print rows as a table that fits the screen, and say what it does not show."""
     from rich import box
     from rich.console import Console
@@ -610,11 +610,11 @@ def _show(table: pa.Table, total: int, more: str, choose: str, kept: set[str]) -
     sys.stdout.write(printed.get())
 
 
-def _widths(names: list[str], cells: list[list[str]], room: int, kept: set[str]) -> dict[int, int]:
+def _widths(names: list[str], cells: list[list[str]], room: int, kept: Sequence[str]) -> dict[int, int]:
     """Return the columns that fit the screen, and how wide each may be.
 
     Where not all fit, those go first that hold nothing; then those that hold the same everywhere; then the ids; then
-    the last ones; and of those in `kept`, the last one last.
+    the last ones; and then those in `kept`, from its end.
     """
     from rich.cells import cell_len
 
@@ -624,17 +624,17 @@ def _widths(names: list[str], cells: list[list[str]], room: int, kept: set[str])
     def needed() -> int:
         return sum(min(wide[number], _NARROW) + 3 for number in shown) - 3
 
-    def rank(number: int) -> int:
+    def rank(number: int) -> tuple[int, int]:
         if names[number] in kept:
-            return 0
+            return 0, kept.index(names[number])
         if not any(cells[number]):
-            return 4
+            return 4, number
         if len(cells[number]) > 1 and len(set(cells[number])) == 1:
-            return 3
-        return 2 if names[number].endswith(("_id", "_hash")) else 1
+            return 3, number
+        return (2 if names[number].endswith(("_id", "_hash")) else 1), number
 
     while len(shown) > 1 and needed() > room:
-        shown.remove(max(shown, key=lambda number: (rank(number), number)))
+        shown.remove(max(shown, key=rank))
     left = max(0, room - needed())
     widths = {}
     for number in sorted(shown, key=lambda number: names[number].endswith("_id")):  # an id may be cut rather than text

@@ -40,12 +40,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame: what a row stands for, what tells rows apart, and its columns in order."""
+    """One frame: what a row stands for, what tells rows apart, and its columns in order.
+
+    `leading` are the columns that are worth the room where not all fit, the most important first.
+    """
 
     name: str
     grain: str
     key: tuple[str, ...]
     time: str
+    leading: tuple[str, ...]
     columns: tuple[Column, ...]
 
     @property
@@ -93,6 +97,17 @@ FRAMES: Mapping[str, Frame] = {
             grain="session",
             key=("source", "session_id"),
             time="started_at",
+            leading=(
+                "name",
+                "started_at",
+                "agent_name",
+                "turn_count",
+                "cost_usd",
+                "tool_error_count",
+                "session_id",
+                "models",
+                "first_prompt",
+            ),
             columns=(
                 _SOURCE,
                 _SESSION_ID,
@@ -131,6 +146,17 @@ FRAMES: Mapping[str, Frame] = {
             grain="model response, or failed model call that the tool records as one",
             key=("source", "session_id", "turn_id"),
             time="started_at",
+            leading=(
+                "started_at",
+                "prompt",
+                "response",
+                "request_model",
+                "output_tokens",
+                "cost_usd",
+                "error_type",
+                "tool_call_count",
+                "input_tokens",
+            ),
             columns=(
                 _SOURCE,
                 _SESSION_ID,
@@ -166,6 +192,7 @@ FRAMES: Mapping[str, Frame] = {
             grain="message",
             key=("source", "session_id", "message_id"),
             time="created_at",
+            leading=("created_at", "role", "content", "kind", "session_id"),
             columns=(
                 _SOURCE,
                 _SESSION_ID,
@@ -192,6 +219,7 @@ FRAMES: Mapping[str, Frame] = {
             grain="tool call, joined with its result",
             key=("source", "session_id", "tool_call_index"),
             time="started_at",
+            leading=("started_at", "tool_name", "arguments", "result", "status", "duration_s", "exit_code"),
             columns=(
                 _SOURCE,
                 _SESSION_ID,
@@ -215,6 +243,7 @@ FRAMES: Mapping[str, Frame] = {
             grain="turn (or session) and token type; the types are disjoint, so tokens add up",
             key=("source", "session_id", "turn_id", "token_type"),
             time="started_at",
+            leading=("started_at", "model", "token_type", "tokens", "cost_usd", "session_id"),
             columns=(
                 _SOURCE,
                 _SESSION_ID,
@@ -239,6 +268,7 @@ FRAMES: Mapping[str, Frame] = {
             grain="distinct model configuration",
             key=("source", "model_config_id"),
             time="first_used_at",
+            leading=("request_model", "provider_name", "temperature", "reasoning_effort", "turn_count", "last_used_at"),
             columns=(
                 _SOURCE,
                 Column("model_config_id", "text", "its name by its content"),
