@@ -299,8 +299,15 @@ def open(*paths: Path) -> Lab:
         HistoryFileError: A path that was named is not there, is empty, cannot be read or is of no known tool.
 
     Example:
-        >>> lab = open("sample_data/history.db")  # doctest: +SKIP
-        >>> lab.frame("turns", since="7d")  # doctest: +SKIP
+        >>> import tempfile
+        >>> from sessionlab import Recorder
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/history.db"
+        ...     with Recorder(path) as recorder, recorder.session("first") as session:
+        ...         message = session.user("Why does CI fail?")
+        ...     with open(path) as lab:
+        ...         lab.frame("messages")["content"].to_list()
+        ['Why does CI fail?']
     """
     return Lab(*paths)
 
