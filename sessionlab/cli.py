@@ -60,6 +60,8 @@ class _Commands(click.Group):
         except OSError as error:
             if type(error) is not OSError and error.filename is None:
                 raise
+            if error.filename is None:
+                _let_go_of_stdout()  # what is still buffered would fail once more at the end
             about = "" if error.filename is None else f"{error.filename!r}: "
             raise click.ClickException(f"{about}{error.strerror or error}.") from error
 
@@ -681,6 +683,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _let_go_of_stdout() -> None:
-    """Send what is left of the output nowhere, since its reader has gone."""
+    """Send what is left of the output nowhere, since its reader has gone or its disk is full."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

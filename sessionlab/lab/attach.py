@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sessionlab.errors import HistoryFileError, StoreBusyError
 from sessionlab.model import storable
-from sessionlab.store.gate import Gate, file_uri, gate_of
+from sessionlab.store.gate import Gate, Released, file_uri, gate_of
 from sessionlab.store.lock import ProcessLock
 
 if TYPE_CHECKING:
@@ -68,15 +68,17 @@ class Attachment:
         self._folder = folder
         self.gate: Gate = gate_of(path)
         self._copies: dict[str, Signature] = {}
+        self._released: Released | None = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
         self.gate = gate_of(self.path)  # another file may lie there by now
         try:
-            released = self.gate.released()
-            self._stack.push(released.__exit__)  # before entering, so that Ctrl-C in the middle cannot leave it held
-            released.__enter__()
+            self._released = self.gate.released()
+            # Before entering, so that Ctrl-C in the middle cannot leave it held.
+            self._stack.push(self._released.__exit__)
+            self._released.__enter__()
             self._attach()
         except BaseException:
             self._stack.close()
@@ -87,6 +89,12 @@ class Attachment:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def leave(self) -> None:
+        """Let go of the file; after leaving it does nothing, unless Ctrl-C struck in the middle of that."""
+        self._stack.close()
+        if self._released is not None:
+            self._released.__exit__()
 
     def give_way(self) -> bool:
         """Let a recorder of this process in, if one waits, and come back; return True if one did."""
@@ -121,6 +129,7 @@ class Attachment:
         quoted = path.replace("'", "''")
         try:
             self._stack.callback(self._detach)
+            self._detach()  # what Ctrl-C may have left
             self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
@@ -131,7 +140,7 @@ class Attachment:
             ) from error
 
     def _detach(self) -> None:
-        self._reader.execute("detach database if exists history")
+        self._reader.execute("use memory; detach database if exists history")
 
     def _copy(self, look: _Look) -> str:
         """Return the path of a private copy of the file with its WAL or journal, made anew where it has changed."""

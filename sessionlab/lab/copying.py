@@ -187,6 +187,7 @@ class Copy:
                 "`sessionlab db check` says whether a store is sound."
             ) from error
         finally:
+            self._attachment.leave()
             if not is_done:
                 if held is None:
                     self._create()
