@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 import sessionlab
 from sessionlab import Recorder
-from sessionlab.lab.incoming import INCOMING, STATE, TEXTS
-from sessionlab.sources import Source, all_sources, sections
+from sessionlab.lab.incoming import INCOMING, PROBLEM, STATE, TEXTS
+from sessionlab.sources import KeyedSource, Source, WholeSource, all_sources, sections
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +23,15 @@ def test_every_module_with_a_source_is_found_under_its_name() -> None:
     assert all(name == source.name and isinstance(source, Source) for name, source in found.items())
 
 
-def test_a_file_is_recognised_by_its_tables_and_columns_and_not_by_some_of_them() -> None:
-    ours = all_sources()["sessionlab"]
-    tables = {table: columns | {"more"} for table, columns in ours.columns.items()}
-    assert ours.recognises({**tables, "another": frozenset()})
-    for table, columns in tables.items():
-        assert not ours.recognises({name: value for name, value in tables.items() if name != table})
-        lacking = columns - {next(iter(ours.columns[table]))}
-        assert not ours.recognises({**tables, table: lacking})
+@pytest.mark.parametrize("source", all_sources().values(), ids=lambda source: source.name)
+def test_a_file_is_recognised_by_its_tables_and_columns_and_not_by_some_of_them(source: Source) -> None:
+    for fingerprint in source.fingerprints:
+        tables = {table: columns | {"more"} for table, columns in fingerprint.items()}
+        assert source.recognises({**tables, "another": frozenset()})
+        for table, columns in tables.items():
+            assert not source.recognises({name: value for name, value in tables.items() if name != table})
+            lacking = columns - {next(iter(fingerprint[table]))}
+            assert not source.recognises({**tables, table: lacking})
 
 
 def test_our_store_is_looked_for_where_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,15 +45,28 @@ def test_our_store_is_looked_for_where_the_settings_say(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("source", all_sources().values(), ids=lambda source: source.name)
-def test_a_source_hands_out_the_columns_that_are_copied(source: Source, path: str) -> None:
-    import re
-
-    for name, columns in {**INCOMING, **{f"{kind}_text": listed for kind, listed in TEXTS.items()}}.items():
-        text = source.texts[name.removesuffix("_text")] if name.endswith("_text") else source.facts[name]
+def test_a_source_hands_out_the_columns_that_are_copied(source: Source) -> None:
+    texts = {f"{kind}_text": columns for kind, columns in TEXTS.items()}
+    for name, columns in {
+        **INCOMING,
+        **texts,
+        **({"problem": PROBLEM} if isinstance(source, WholeSource) else {}),
+    }.items():
+        text = _statement(source, name)
+        if text is None:
+            assert name in ("invocation", "session_config", "session_usage", "tool_call", "tool_result"), name
+            continue
         listed = re.split(r"\nfrom ", text)[0]
         for column, _ in columns:
             assert re.search(rf"\b{column}\b", listed), (name, column)
+
+
+def _statement(source: Source, name: str) -> str | None:
+    if isinstance(source, WholeSource):
+        return source.statements.get(name)
+    assert isinstance(source, KeyedSource)
     assert all(column in source.state for column, _ in STATE)
+    return source.texts[name.removesuffix("_text")] if name.endswith("_text") else source.facts.get(name)
 
 
 def test_statements_of_a_file_are_told_apart_by_their_names(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from sessionlab.store.gate import Gate, Released, file_uri, gate_of
 from sessionlab.store.lock import ProcessLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
 _logger = logging.getLogger("sessionlab")
@@ -58,12 +60,18 @@ class Attachment:
     A context manager. A file that cannot be read in place (a WAL without its index, a hot journal, a folder that may
     not be written to) is read from a private copy in `folder`.
 
+    Attributes:
+        path: The file, as the user named it.
+        is_as_text: Every column comes as text, whatever its type; else one value of a wrong type stops a scan.
+
     Raises:
         HistoryFileError: There is no such file, it is no SQLite file, or it cannot be read.
     """
 
     def __init__(self, reader: duckdb.DuckDBPyConnection, path: str, folder: str) -> None:
         self.path = path
+        self.is_as_text = False
+        self._attached = path
         self._reader = reader
         self._folder = folder
         self.gate: Gate = gate_of(path)
@@ -108,6 +116,20 @@ class Attachment:
         """Run a SELECT of SQLite's; every column comes as text."""
         return self._reader.execute("select * from sqlite_query('history', $1)", [sql])
 
+    @contextlib.contextmanager
+    def sqlite(self) -> Iterator[sqlite3.Connection]:
+        """Let Python's SQLite read the file instead of DuckDB, in one transaction; text comes as bytes."""
+        self._detach()
+        connection = sqlite3.connect(
+            file_uri(self._attached, "mode=ro"), uri=True, isolation_level=None, timeout=_BUSY_MS / 1000
+        )
+        try:
+            connection.text_factory = bytes
+            connection.execute("begin")
+            yield connection
+        finally:
+            connection.close()
+
     def _attach(self) -> None:
         look = _look_at(self.gate.path, self.path)
         if look.is_readable_in_place:
@@ -117,7 +139,7 @@ class Attachment:
                 self._attach_file(self.gate.path)
             except HistoryFileError as error:
                 # A copy of a file that somebody is writing would be torn.
-                if not (look.has_journal or look.is_wal) or _is_busy(error):
+                if not (look.has_journal or look.is_wal) or is_busy(error.__cause__):
                     raise
             else:
                 return
@@ -130,6 +152,8 @@ class Attachment:
         try:
             self._stack.callback(self._detach)
             self._detach()  # what Ctrl-C may have left
+            self._attached = path
+            self._reader.execute(f"set sqlite_all_varchar = {str(self.is_as_text).lower()}")
             self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
@@ -182,8 +206,9 @@ def _copy_files(path: str, target: str, parts: list[str]) -> None:
             os.chmod(target + part, 0o600)
 
 
-def _is_busy(error: HistoryFileError) -> bool:
-    return "locked" in str(error.__cause__) or "busy" in str(error.__cause__)
+def is_busy(error: BaseException | None) -> bool:
+    """Return whether SQLite's error, or DuckDB's of it, means that another program holds a lock."""
+    return "locked" in str(error) or "busy" in str(error)
 
 
 def signature_of(path: str) -> Signature:

@@ -13,6 +13,7 @@ create table facts.session (
     parent_session_id varchar,
     conversation_id varchar,
     started_at bigint,
+    updated_at bigint,
     ended_at bigint,
     archived_at bigint,
     metadata varchar
@@ -109,4 +110,34 @@ create table facts.tool_call (
     is_error boolean,
     exit_code bigint,
     duration_us bigint
+);
+
+-- The configurations that a session used, where its turns do not say.
+create table facts.session_config (
+    session_key bigint,
+    model_config_key bigint
+);
+
+-- The totals of sessions whose turns do not say what they used.
+create table facts.session_usage (
+    session_usage_key bigint,
+    session_key bigint,
+    session_id varchar,
+    started_at bigint,
+    provider_name varchar,
+    model varchar,
+    input_tokens bigint,
+    output_tokens bigint,
+    cache_read_input_tokens bigint,
+    cache_creation_input_tokens bigint,
+    reasoning_output_tokens bigint,
+    usage_quality varchar,
+    reported_cost_usd double,
+    -- filled when a cost is first asked for
+    uncached_input_usd double,
+    cache_read_usd double,
+    cache_creation_usd double,
+    output_usd double,
+    reasoning_usd double,
+    computed_cost_usd double
 );

@@ -30,7 +30,9 @@ _MODEL = {
     "model_configs": f"_model_config_key in (select model_config_key {_OF_MODEL})",
 }
 _THROUGH_SESSIONS = {
-    "model_configs": "_model_config_key in (select t.model_config_key from facts.turn t"
+    "model_configs": "_model_config_key in (select u.model_config_key from ("
+    "select model_config_key, session_key from facts.turn union"
+    " select model_config_key, session_key from facts.session_config) u"
     " join facts.session s using (session_key) where s.{} in ({}))",
 }
 

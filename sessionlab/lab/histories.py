@@ -7,14 +7,15 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import duckdb
-
 from sessionlab.errors import HistoryFileError, warn
 from sessionlab.lab.attach import Attachment, Signature, signature_of
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import Engine
+from sessionlab.lab.keyed import KeyedCopy
+from sessionlab.lab.raw import columns_of
+from sessionlab.lab.whole import WholeCopy
 from sessionlab.model import storable
-from sessionlab.sources import Source, all_sources
+from sessionlab.sources import KeyedSource, Source, WholeSource, all_sources
 
 Path = str | os.PathLike[str]
 
@@ -104,7 +105,7 @@ class Histories:
                 copies.append(self._by_path[path])
             else:
                 found = _in_default_places() if path is None else self._in_folder(path)
-                ready = [copy for one in found if (copy := self._refreshed(one, failed)) is not None]
+                ready = [copy for one in found if (copy := self._refreshed(one, path, failed)) is not None]
                 copies += sorted(ready, key=lambda copy: (copy.source.name, copy.path))
         kept: dict[str, Copy] = {}
         for copy in copies:
@@ -113,7 +114,7 @@ class Histories:
         for gone in set(self._by_path) - {copy.path for copy in self.copies}:
             self._by_path.pop(gone).drop()
 
-    def _refreshed(self, path: str, failed: Mapping[str, tuple[Signature, str]]) -> Copy | None:
+    def _refreshed(self, path: str, folder: str | None, failed: Mapping[str, tuple[Signature, str]]) -> Copy | None:
         """Return the copy of a file that was found, up to date; None, and a problem, where it cannot be read."""
         signature = signature_of(path)
         if path in failed and failed[path][0] == signature:
@@ -123,7 +124,7 @@ class Histories:
             if path in self._by_path:
                 self._by_path[path].refresh()
             else:
-                self._add(path)
+                self._add(path, folder)
         except HistoryFileError as error:
             self._failed[path] = (signature, str(error))
             return None
@@ -140,14 +141,14 @@ class Histories:
                 if name.endswith(SUFFIXES):
                     yield os.path.join(folder, name)
 
-    def _add(self, path: str) -> None:
+    def _add(self, path: str, folder: str | None = None) -> None:
         if path in self._by_path:
             return
         _refuse_what_is_no_file(path)
         attachment = Attachment(self._engine.reader, path, self._engine.folder)
         with attachment:
             source = _source_of(attachment, path)
-        copy = Copy(self._engine, source, path, f"h{self._count}", attachment)
+        copy = _copy_of(self._engine, source, path, f"h{self._count}", attachment, folder)
         self._count += 1
         try:
             copy.refresh()
@@ -180,23 +181,22 @@ def _refuse_what_is_no_file(path: str) -> None:
 
 
 def _source_of(attachment: Attachment, path: str) -> Source:
-    try:
-        rows = attachment.rows(
-            "select s.name, c.name as column_name from sqlite_schema s join pragma_table_info(s.name) c"
-            " where s.type in ('table', 'view')"
-        ).fetchall()
-    except duckdb.Error as error:
-        raise HistoryFileError(
-            f"{path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole."
-        ) from error
-    tables: dict[str, set[str]] = {}
-    for table, column in rows:
-        tables.setdefault(str(table), set()).add(str(column))
+    tables = columns_of(attachment)
     for source in all_sources().values():
-        if source.recognises({table: frozenset(columns) for table, columns in tables.items()}):
+        if source.recognises(tables):
             return source
     shown = ", ".join(sorted(tables)[:5]) or "none"
     raise HistoryFileError(
         f"{path!r} is a SQLite file of no known tool (its tables: {shown}). "
         f"Known are: {', '.join(all_sources())}. Check the path."
     )
+
+
+def _copy_of(
+    engine: Engine, source: Source, path: str, schema: str, attachment: Attachment, folder: str | None
+) -> Copy:
+    if isinstance(source, KeyedSource):
+        return KeyedCopy(engine, source, path, schema, attachment)
+    if isinstance(source, WholeSource):
+        return WholeCopy(engine, source, path, schema, attachment, folder)
+    raise TypeError(f"{source!r} is of neither kind of source")

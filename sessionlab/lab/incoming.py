@@ -9,13 +9,17 @@ from sessionlab.lab.engine import Columns
 Kind = Literal["message", "tool_call"]
 
 _KEY = "bigint"
+_TOKENS: Columns = [
+    (f"{name}_tokens", "bigint")
+    for name in ("input", "output", "cache_read_input", "cache_creation_input", "reasoning_output")
+]
 INCOMING: dict[str, Columns] = {
     "session": [
         ("session_key", _KEY),
         *((name, "varchar") for name in (
             "session_id", "native_id", "name", "agent_name", "directory", "git_root", "parent_session_id",
             "conversation_id")),
-        *((name, "bigint") for name in ("started_at", "ended_at", "archived_at")),
+        *((name, "bigint") for name in ("started_at", "updated_at", "ended_at", "archived_at")),
         ("metadata", "varchar"),
     ],
     "invocation": [("invocation_key", _KEY), ("invocation_id", "varchar")],
@@ -40,9 +44,7 @@ INCOMING: dict[str, Columns] = {
         ("model_config_status", "varchar"),
         *((name, "bigint") for name in ("prompt_key", "first_call_key", "is_sidechain", "started_at", "duration_us")),
         *((name, "varchar") for name in ("response_model", "finish_reason", "finish_reason_raw", "error_type")),
-        *((name, "bigint") for name in (
-            "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-            "reasoning_output_tokens")),
+        *_TOKENS,
         ("usage_quality", "varchar"),
         ("reported_cost_usd", "double"),
     ],
@@ -57,6 +59,17 @@ INCOMING: dict[str, Columns] = {
         *((name, _KEY) for name in ("tool_result_key", "tool_call_key")),
         ("status", "varchar"),
         *((name, "bigint") for name in ("is_error", "exit_code", "duration_us")),
+    ],
+    # What only some tools have: the configurations that a session used where its turns do not say, and its total usage.
+    "session_config": [("session_key", _KEY), ("model_config_key", _KEY)],
+    "session_usage": [
+        ("session_usage_key", _KEY),
+        ("session_key", _KEY),
+        ("started_at", "bigint"),
+        *((name, "varchar") for name in ("provider_name", "model")),
+        *_TOKENS,
+        ("usage_quality", "varchar"),
+        ("reported_cost_usd", "double"),
     ],
 }  # fmt: skip
 TEXTS: dict[Kind, Columns] = {
@@ -79,6 +92,7 @@ NAMED: dict[str, dict[str, tuple[str, str, str]]] = {
         "request_model": ("model_config_key", "model_config", "request_model"),
         "turn_given_id": ("turn_key", "given_id", "given_id"),
     },
+    "session_usage": {"session_id": ("session_key", "session", "session_id")},
     "tool_call": {
         "session_id": ("session_key", "session", "session_id"),
         "turn_given_id": ("turn_key", "given_id", "given_id"),
@@ -91,3 +105,4 @@ NAMES = {
     "given_id": ("given_id",),
 }
 STATE: Columns = [("store_id", "varchar"), ("last_key", "bigint"), ("deletions", "bigint")]
+PROBLEM: Columns = [("record", "varchar"), ("reason", "varchar"), ("line", "bigint")]

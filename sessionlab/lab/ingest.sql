@@ -17,6 +17,7 @@ select
     parent_session_id,
     conversation_id,
     started_at,
+    updated_at,
     ended_at,
     archived_at,
     metadata
@@ -39,6 +40,37 @@ select
     reasoning_effort,
     system_instructions_hash,
     extra
+from incoming;
+
+-- name: session_config
+insert into facts.session_config
+select
+    session_key,
+    model_config_key
+from incoming;
+
+-- name: session_usage
+insert into facts.session_usage
+select
+    session_usage_key,
+    session_key,
+    session_id,
+    started_at,
+    provider_name,
+    model,
+    input_tokens,
+    output_tokens,
+    cache_read_input_tokens,
+    cache_creation_input_tokens,
+    reasoning_output_tokens,
+    usage_quality,
+    reported_cost_usd,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null
 from incoming;
 
 -- name: message
@@ -248,3 +280,33 @@ where
     and (facts.turn.started_at // 1000000) % 86400 < p.until_second
     and facts.turn.input_tokens >= p.from_tokens
     and facts.turn.input_tokens < p.until_tokens;
+
+-- A total of several requests says which tier they are in only where it does not reach the second.
+update facts.session_usage
+set
+    uncached_input_usd = (
+        facts.session_usage.input_tokens - coalesce(facts.session_usage.cache_read_input_tokens, 0)
+        - coalesce(facts.session_usage.cache_creation_input_tokens, 0)) * p.uncached_input,
+    cache_read_usd = facts.session_usage.cache_read_input_tokens * p.cache_read,
+    cache_creation_usd = facts.session_usage.cache_creation_input_tokens * p.cache_creation,
+    output_usd = (facts.session_usage.output_tokens - coalesce(facts.session_usage.reasoning_output_tokens, 0)) * p.output,
+    reasoning_usd = facts.session_usage.reasoning_output_tokens * p.reasoning,
+    computed_cost_usd =
+        (facts.session_usage.input_tokens - coalesce(facts.session_usage.cache_read_input_tokens, 0)
+        - coalesce(facts.session_usage.cache_creation_input_tokens, 0)) * p.uncached_input
+        + coalesce(facts.session_usage.cache_read_input_tokens, 0) * p.cache_read
+        + coalesce(facts.session_usage.cache_creation_input_tokens, 0) * p.cache_creation
+        + (facts.session_usage.output_tokens - coalesce(facts.session_usage.reasoning_output_tokens, 0)) * p.output
+        + coalesce(facts.session_usage.reasoning_output_tokens, 0) * p.reasoning
+from incoming p
+where
+    facts.session_usage.input_tokens is not null
+    and facts.session_usage.output_tokens is not null
+    and facts.session_usage.model = p.model
+    and facts.session_usage.provider_name is not distinct from p.provider_name
+    and facts.session_usage.started_at >= p.from_us
+    and facts.session_usage.started_at < p.until_us
+    and (facts.session_usage.started_at // 1000000) % 86400 >= p.from_second
+    and (facts.session_usage.started_at // 1000000) % 86400 < p.until_second
+    and p.from_tokens = 0
+    and facts.session_usage.input_tokens < p.until_tokens;

@@ -22,6 +22,7 @@ from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.result import Result, to_polars
 from sessionlab.lab.rows import count_without_time, needed_texts, needs_costs, newest, read_rows, run
+from sessionlab.lab.search import Search, search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ _PROBLEM_SCHEMA = pa.schema(
 class Lab:
     """Histories opened as one; get it from `sessionlab.open`. A context manager; several threads may use it.
 
-    Every `frame` and `sql` first reads what has come since the last one. Nothing is written to the histories.
+    Every `frame`, `search` and `sql` first reads what has come since the last one. Nothing is written to the histories.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -191,6 +192,63 @@ class Lab:
         schema = schema_of(chosen)
         parts = [part.select(schema.names).cast(schema) for part in parts]
         table = pa.concat_tables(parts) if parts else schema.empty_table()
+        if to == "arrow":
+            return table
+        return to_polars(table) if to == "polars" else to_pandas(table)
+
+    @overload
+    def search(
+        self, text: str, *, regex: bool = ..., limit: int | None = ..., to: Literal["pandas"] = ..., **filters: Any
+    ) -> pd.DataFrame: ...
+    @overload
+    def search(
+        self, text: str, *, regex: bool = ..., limit: int | None = ..., to: Literal["polars"], **filters: Any
+    ) -> pl.DataFrame: ...
+    @overload
+    def search(
+        self, text: str, *, regex: bool = ..., limit: int | None = ..., to: Literal["arrow"], **filters: Any
+    ) -> pa.Table: ...
+
+    def search(
+        self, text: str, *, regex: bool = False, limit: int | None = None, to: To = "pandas", **filters: Any
+    ) -> pd.DataFrame | pl.DataFrame | pa.Table:
+        """Return where a text stands in the messages, reasoning, tool arguments and tool results of all histories.
+
+        One row for each place with a hit: a message's `content` or `reasoning`, a call's `arguments` or `result`. Upper
+        and lower case are one. `hit_count` says how often the text is there, `snippet` shows the first hit on one line
+        as `«hit»`; other « and » of the text are ‹ and › there. Rows come in the order of the messages, histories in
+        the order given; a call comes after the message that made it.
+
+        Args:
+            text: What is sought, as it stands.
+            regex: Take it as a pattern in RE2's words; `(?-i:…)` in it tells upper from lower case.
+            limit: Only the newest so many.
+            to: `pandas`, `polars` or `arrow`.
+            **filters: Those of `frame`, by the columns of the result except `hit_count` and `snippet`.
+
+        Raises:
+            FrameError: The text is empty, the pattern is none, or a filter does not fit.
+            HistoryFileError: A history cannot be read.
+            MissingPartError: A package that is needed is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> from sessionlab import Recorder, open
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = f"{folder}/history.db"
+            ...     with Recorder(path) as recorder, recorder.session("first") as session:
+            ...         message = session.user("Why does CI fail?")
+            ...     with open(path) as lab:
+            ...         lab.search("ci")[["role", "snippet"]].values.tolist()
+            [['user', 'Why does «CI» fail?']]
+        """
+        if to not in ("pandas", "polars", "arrow"):
+            raise FrameError(f"to={to!r}: expected 'pandas', 'polars' or 'arrow'.")
+        sought = Search.of(text, regex, {**filters, "limit": limit})
+        with self._lock, ctrl_c():
+            engine, copies = self._refreshed()
+            self._load(copies, ("message", "tool_call"), costs=False)
+            table = search(engine, copies, sought)
         if to == "arrow":
             return table
         return to_polars(table) if to == "polars" else to_pandas(table)

@@ -9,39 +9,104 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that could not be read.
+
+    Attributes:
+        record: What it is, in the tool's words, such as `messages 17`.
+        reason: What is wrong with it, and what became of it.
+        line: Its line, in a file that has lines.
+        origin: The file, where it is not the history itself.
+    """
+
+    record: str
+    reason: str
+    line: int | None = None
+    origin: str | None = None
+
+
+Tables = Mapping[str, frozenset[str]]
+"""Names of tables, each with the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One tool whose histories can be read.
+    """One tool whose histories can be read; one of its two kinds says how.
 
     Attributes:
         name: The `source` column of the frames.
         default_paths: Where the tool keeps its files on this machine; they need not be there.
-        columns: The tables and columns by which a SQLite file is recognised as the tool's.
+        fingerprints: The tables and columns by which a SQLite file is recognised as the tool's; any one will do.
+    """
+
+    name: str
+    default_paths: Callable[[], Sequence[str]]
+    fingerprints: Sequence[Tables]
+
+    def recognises(self, tables: Tables) -> bool:
+        """Return True where a file with these tables and columns is the tool's."""
+        return any(
+            all(columns <= tables.get(table, frozenset()) for table, columns in fingerprint.items())
+            for fingerprint in self.fingerprints
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedSource(Source):
+    """A tool whose rows are only added, with keys that rise in the order of commits; only new ones are read again.
+
+    Attributes:
         facts: A SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in words that both
             SQLite and DuckDB understand. It takes the rows of `:after < key <= :until`.
         texts: The same for the wide texts: `message` gives key, content and reasoning, `tool_call` key and arguments.
-        reading: `by_key`: rows are only added, with keys that rise in the order of commits, and `state` tells how far
-            the file is. `whole`: the file is read again as a whole when it has changed.
         state: A SELECT of one row: the file's identity, its largest key, and a number that rises when rows go.
         range: A SELECT of the key at which `:count` messages after `:after` end, NULL where there are none; keys may
             have wide gaps.
     """
 
-    name: str
-    default_paths: Callable[[], Sequence[str]]
-    columns: Mapping[str, frozenset[str]]
     facts: Mapping[str, str]
     texts: Mapping[str, str]
-    reading: Literal["by_key", "whole"]
     state: str
     range: str
 
-    def recognises(self, tables: Mapping[str, frozenset[str]]) -> bool:
-        """Return True where a file with these tables and columns is the tool's."""
-        return all(columns <= tables.get(table, frozenset()) for table, columns in self.columns.items())
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideFiles:
+    """Files of a tool beside its history, which are looked for where a user named the folder that holds both.
+
+    Attributes:
+        pattern: Their names, such as `session-*.jsonl`.
+        tables: The tables that they give, with their columns.
+        read: Returns the rows of each table, and what could not be read.
+    """
+
+    pattern: str
+    tables: Mapping[str, Sequence[str]]
+    read: Callable[[Sequence[str]], tuple[Mapping[str, Sequence[Sequence[str | None]]], Sequence[Problem]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeSource(Source):
+    """A tool whose file is read as a whole, and again when it has changed.
+
+    Attributes:
+        tables: The tables that are read, with their columns; what else the file holds is never looked at. The
+            statements find them as `raw.<table>`: every column as text, whatever the file says, and `_row`, the row's
+            number. A table or column that the file lacks is empty or NULL.
+        statements: What DuckDB runs over them. `prepare` comes first and may make tables and views in `raw`. Then one
+            SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in the order of its keys;
+            `message_text` and `tool_call_text`, which give one row for each row of the facts; and `problem`: the
+            record and the reason of everything that could not be read. `raw.file_id()` is a short name of the file,
+            for ids that two files might share.
+        side_files: What else may be read, if it is there.
+    """
+
+    tables: Mapping[str, Sequence[str]]
+    statements: Mapping[str, str]
+    side_files: SideFiles | None = None
 
 
 @cache

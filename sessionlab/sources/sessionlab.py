@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from sessionlab import settings
-from sessionlab.sources import Source, sections
+from sessionlab.sources import KeyedSource, sections
 
 _SQL = sections(__file__)
 
-SOURCE = Source(
+SOURCE = KeyedSource(
     name="sessionlab",
     default_paths=lambda: [settings.db_path().value],
-    columns={
-        "store": frozenset({"store_id", "last_key", "deletions"}),
-        "session": frozenset({"session_key", "revision", "session_id"}),
-        "message": frozenset({"message_key", "session_key", "message_index"}),
-        "turn": frozenset({"turn_key", "first_call_key"}),
-    },
+    fingerprints=[
+        {
+            "store": frozenset({"store_id", "last_key", "deletions"}),
+            "session": frozenset({"session_key", "revision", "session_id"}),
+            "message": frozenset({"message_key", "session_key", "message_index"}),
+            "turn": frozenset({"turn_key", "first_call_key"}),
+        }
+    ],
     facts={
         name: _SQL[name]
         for name in ("session", "invocation", "model_config", "message", "turn", "tool_call", "tool_result")
     },
     texts={"message": _SQL["message_text"], "tool_call": _SQL["tool_call_text"]},
-    reading="by_key",
     state=_SQL["state"],
     range=_SQL["range"],
 )

@@ -1,13 +1,28 @@
 with
+uses as (
+    select
+        model_config_key,
+        session_key,
+        started_at,
+        1 as turns
+    from facts.turn
+    where model_config_key is not null
+    union all
+    select
+        model_config_key,
+        session_key,
+        null,
+        0
+    from facts.session_config
+),
 used as (
     select
         model_config_key,
         min(started_at) as first_used_at,
         max(started_at) as last_used_at,
         count(distinct session_key) as session_count,
-        count(*) as turn_count
-    from facts.turn
-    where model_config_key is not null
+        sum(turns)::bigint as turn_count
+    from uses
     group by model_config_key
 )
 select

@@ -39,6 +39,12 @@ calls as (
         max(started_at) as updated_at
     from facts.tool_call
     group by session_key
+),
+totals as (
+    select
+        *,
+        case when computed_cost_usd is not null then 1 when reported_cost_usd is not null then 2 else 3 end as cost_rank
+    from facts.session_usage
 )
 select
     s.session_key as _key,
@@ -54,23 +60,23 @@ select
     s.git_root,
     s.parent_session_id,
     make_timestamp(s.started_at) as started_at,
-    make_timestamp(greatest(s.started_at, m.updated_at, c.updated_at)) as updated_at,
+    make_timestamp(greatest(s.started_at, s.updated_at, m.updated_at, c.updated_at)) as updated_at,
     make_timestamp(s.ended_at) as ended_at,
     make_timestamp(s.archived_at) as archived_at,
-    (coalesce(s.ended_at, greatest(s.started_at, m.updated_at, c.updated_at)) - s.started_at) / 1e6 as duration_s,
+    (coalesce(s.ended_at, greatest(s.started_at, s.updated_at, m.updated_at, c.updated_at)) - s.started_at) / 1e6 as duration_s,
     coalesce(m.message_count, 0) as message_count,
     coalesce(t.turn_count, 0) as turn_count,
     coalesce(c.tool_call_count, 0) as tool_call_count,
     coalesce(c.tool_error_count, 0) as tool_error_count,
-    t.models,
-    t.input_tokens,
-    t.output_tokens,
-    t.cache_read_input_tokens,
-    t.cache_creation_input_tokens,
-    t.reasoning_output_tokens,
-    t.cost_usd,
-    t.reported_cost_usd,
-    case t.cost_rank when 1 then 'computed' when 2 then 'reported' when 3 then 'unpriced' when 0 then 'unpriced' end
+    case when t.models is null and u.model is not null then [u.model] else t.models end as models,
+    coalesce(u.input_tokens, t.input_tokens) as input_tokens,
+    coalesce(u.output_tokens, t.output_tokens) as output_tokens,
+    coalesce(u.cache_read_input_tokens, t.cache_read_input_tokens) as cache_read_input_tokens,
+    coalesce(u.cache_creation_input_tokens, t.cache_creation_input_tokens) as cache_creation_input_tokens,
+    coalesce(u.reasoning_output_tokens, t.reasoning_output_tokens) as reasoning_output_tokens,
+    coalesce(u.computed_cost_usd, u.reported_cost_usd, t.cost_usd) as cost_usd,
+    coalesce(u.reported_cost_usd, t.reported_cost_usd) as reported_cost_usd,
+    case coalesce(u.cost_rank, t.cost_rank) when 1 then 'computed' when 2 then 'reported' when 3 then 'unpriced' when 0 then 'unpriced' end
         as cost_status,
     s.metadata,
     facts.origin() as origin
@@ -78,3 +84,4 @@ from facts.session s
 left join messages m using (session_key)
 left join turns t using (session_key)
 left join calls c using (session_key)
+left join totals u using (session_key)

@@ -1,0 +1,210 @@
+"""The copy of a history whose rows are only added: brought up to date by what is new, range of keys by range."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sessionlab.errors import HistoryFileError
+from sessionlab.lab.copying import Copy
+from sessionlab.lab.incoming import INCOMING, STATE, TEXTS, Kind
+from sessionlab.lab.texts import Texts, in_order
+from sessionlab.store.gate import gate_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessionlab.lab.attach import Attachment
+    from sessionlab.lab.engine import Columns, Engine
+    from sessionlab.sources import KeyedSource
+
+# How many messages are copied before a recorder of this process that waits is let in.
+_RANGE = 20_000
+_RANGE_ALONE = 200_000
+_TRIES = 8
+
+
+class KeyedCopy(Copy):
+    """The copy of a history of a `KeyedSource`."""
+
+    def __init__(self, engine: Engine, source: KeyedSource, path: str, schema: str, attachment: Attachment) -> None:
+        self.source: KeyedSource = source
+        self._state: tuple[str, int, int] | None = None
+        self._file: tuple[int, int] | None = None
+        self._calls_before_turns = False
+        super().__init__(engine, path, schema, attachment)
+
+    def _create(self) -> None:
+        super()._create()
+        self._state = None
+
+    def refresh(self) -> None:
+        """Copy what has come since the last time.
+
+        Raises:
+            HistoryFileError: The file cannot be read.
+        """
+        for _ in range(_TRIES):
+            if self._is_current():
+                return
+            if self._once(self._copy_facts):
+                return
+        raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
+
+    def load_texts(self, kind: Kind, *, is_held: bool = False) -> None:
+        """Copy the texts of the messages or tool calls that the facts are of.
+
+        Where rows went since the facts were copied, those are copied anew as well, unless they are held.
+
+        Raises:
+            HistoryFileError: The file cannot be read, or rows went although the facts are held.
+        """
+        for _ in range(_TRIES):
+            if self._state is None and not is_held:
+                self.refresh()
+            if self._state is not None and self.texts[kind].until >= self._state[1]:
+                return
+            if self._once(lambda: self._copy_texts(kind), held=kind if is_held else None):
+                return
+            if is_held:
+                raise HistoryFileError(
+                    f"{self.path!r} has lost rows since the snapshot was taken, so their texts cannot be had. "
+                    "Take another snapshot, or ask for texts before it."
+                )
+        raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
+
+    def _is_current(self) -> bool:
+        """Ask the connection of a recorder in this process, if there is one; that costs next to nothing."""
+        if self._state is None:
+            return False
+        gate = gate_of(self.path)
+        if gate.identity != self._file:
+            return False
+        try:
+            row = gate.peek(lambda connection: connection.execute(self.source.state).fetchone())
+        except sqlite3.Error:  # reading in earnest says what is wrong
+            return False
+        return row is not None and tuple(row) == self._state
+
+    def _once(self, work: Callable[[], bool], *, held: Kind | None = None) -> bool:
+        """Do `work` on the attached file; where it fails or returns False, what was copied is given up."""
+        is_done = False
+        try:
+            with self._attachment:
+                is_done = work()
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise HistoryFileError(
+                f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
+                "`sessionlab db check` says whether a store is sound."
+            ) from error
+        finally:
+            self._attachment.leave()
+            if not is_done:
+                if held is None:
+                    self._create()
+                else:
+                    self.texts[held] = Texts(self.texts[held].columns)
+        return is_done
+
+    def _copy_facts(self) -> bool:
+        """Copy the new rows and return True, or False where rows went away meanwhile and all must start over."""
+        after = -1 if self._state is None else self._state[1]
+        # The state and the sessions, which change, come from one statement and so from one snapshot.
+        sql = f"select a.*, b.* from ({self.source.state}) a left join ({self.source.facts['session']}) b on true"
+        rows = self._fetch(sql, [*STATE, *INCOMING["session"]], after=after)
+        if rows.num_rows == 0 or any(rows.column(i)[0].as_py() is None for i in range(3)):
+            raise HistoryFileError(f"{self.path!r} is a damaged store: it has lost its counter. Restore a backup.")
+        state = tuple(rows.column(i)[0].as_py() for i in range(3))
+        until = state[1]
+        if self._state is None:
+            self._file = self._attachment.gate.identity
+        elif until < after or not self._is_same(state):
+            return False
+        if until > after:
+            sessions = rows.select([name for name, _ in INCOMING["session"]])
+            sessions = sessions.filter(sessions.column("session_key").is_valid())
+            if sessions.num_rows:
+                sessions = in_order(sessions, "session_key")  # a join keeps no order
+                self._remember("session", sessions)
+                self._engine.ingest("session", self.schema, sessions)
+            start = after
+            self._calls_before_turns = False
+            while start < until:
+                start = self._copy_range(start, until)
+            if self._calls_before_turns:
+                self._engine.ingest("later_turns", self.schema, after=after)
+            if not self._still(state):
+                return False
+            self.version += 1
+        self._state, self._until = state, state[1]
+        return True
+
+    def _copy_range(self, after: int, until: int) -> int:
+        is_shared = self._attachment.gate.is_shared
+        end = self._range_end(after, until, _RANGE) if is_shared else until
+        # A first copy reads whole tables, which is quicker by a scan than by key.
+        fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
+        waiting_turns = late_results = False
+        for table, columns in INCOMING.items():
+            if table == "session" or table not in self.source.facts:
+                continue
+            rows = fetch(self.source.facts[table], columns, after=after, until=end)
+            if not rows.num_rows:
+                continue
+            self._remember(table, rows)
+            if table != "invocation":
+                self._engine.ingest(table, self.schema, self._named(table, rows))
+            if table == "message":
+                late_results = pc.any(pc.and_(pc.equal(rows["role"], "tool"), rows["turn_key"].is_null())).as_py()
+            if table == "tool_call":
+                latest = pc.max(rows.column("turn_key")).as_py()
+                self._calls_before_turns |= latest is not None and latest > end
+            if table == "turn":
+                waiting_turns = rows.column("first_call_key").null_count < rows.num_rows
+        if waiting_turns:
+            self._engine.ingest("adopt", self.schema, after=after)
+        if late_results:
+            self._engine.ingest("late_results", self.schema, after=after)
+        self._attachment.give_way()
+        return end
+
+    def _range_end(self, after: int, until: int, count: int) -> int:
+        rows = self._fetch(self.source.range, [("last_key", "bigint")], after=after, count=count)
+        last = rows.column(0)[0].as_py()
+        # Behind the last message there may be tool calls.
+        return until if last is None or rows.num_rows == 0 else min(int(last), until)
+
+    def _copy_texts(self, kind: Kind) -> bool:
+        if self._state is None:
+            return False
+        texts, (_, until, _) = self.texts[kind], self._state
+        after = texts.until
+        while after < until:
+            end = self._range_end(after, until, _RANGE if self._attachment.gate.is_shared else _RANGE_ALONE)
+            texts.append(self._fetch(self.source.texts[kind], TEXTS[kind], after=after, until=end))
+            texts.until = after = end
+            self._attachment.give_way()
+        facts = self._engine.narrow.execute(f"select count(*) from {self.schema}.{kind}").fetchall()[0][0]
+        self.version += 1
+        return len(texts) == facts and self._still(self._state)
+
+    def _still(self, state: tuple[str, int, int]) -> bool:
+        """Return True where the file is the same and no row has gone since `state`."""
+        rows = self._fetch(self.source.state, STATE)
+        return rows.num_rows == 1 and self._is_same(tuple(rows.column(i)[0].as_py() for i in range(3)), state)
+
+    def _is_same(self, found: tuple[Any, ...], state: tuple[str, int, int] | None = None) -> bool:
+        state = state or self._state
+        is_same_file = self._attachment.gate.identity == self._file
+        return state is not None and is_same_file and (found[0], found[2]) == (state[0], state[2])
+
+    def _fetch(self, sql: str, columns: Columns, **values: int) -> pa.Table:
+        return self._engine.fetch(sql, columns, values)
+
+    def _fetch_scanned(self, sql: str, columns: Columns, **values: int) -> pa.Table:
+        rows = self._engine.fetch(sql, columns, values, is_scan=True)
+        return in_order(rows, columns[0][0])
