@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
-import tomllib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from story import Step, Story
+from vocabulary import FIRST_DAY, HOME, PROJECTS, SEED, moment, tasks, told
 
 from sessionlab import ModelConfig, Session, Usage
 from sessionlab.model import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-SEED = 20_261_121
-FIRST_DAY = datetime(2026, 8, 31, 8, 0, tzinfo=UTC)
-DAYS = 70
-PROJECTS = ("harbor", "tidepool", "lantern")
-HOME = "/home/ada/projects"
 
 _CODER_PROMPT = "You are a careful programmer. Read before you write, run the tests, and say what you changed."
 SONNET = ModelConfig(
@@ -73,29 +66,19 @@ def invented_sessions() -> list[Session]:
     return sorted(found, key=lambda session: (session.started_at or FIRST_DAY, session.session_id))
 
 
-def _moment(chance: random.Random) -> datetime:
-    """Return a time on a working day."""
-    while True:
-        moment = FIRST_DAY + timedelta(days=chance.randrange(DAYS), seconds=chance.randrange(10 * 3600))
-        if moment.weekday() < 5:
-            return moment + timedelta(microseconds=chance.randrange(1_000_000))
-
-
 def _ordinary(chance: random.Random) -> Iterator[Session]:
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tasks.toml"), "rb") as file:
-        everything = tomllib.load(file)
     for agent, (count, configs, instructions) in _AGENTS.items():
-        tasks = everything[agent]
+        known = tasks(agent)
         for number in range(count):
-            task, config = tasks[number % len(tasks)], configs[number % len(configs)]
+            task, config = known[number % len(known)], configs[number % len(configs)]
             project = chance.choice(PROJECTS)
             helper: Session | None = None
             story = Story(
                 chance,
-                _moment(chance),
+                moment(chance),
                 config=config,
                 reports_cost=agent == "coder" and config.provider_name == "anthropic",
-                name=task["name"] if number < len(tasks) else f"{task['name']} ({project})",
+                name=task["name"] if number < len(known) else f"{task['name']} ({project})",
                 agent_name=agent,
                 directory=f"{HOME}/{project}" if number % 4 else f"{HOME}/{project}/src",
                 git_root=f"{HOME}/{project}",
@@ -114,14 +97,7 @@ def _ordinary(chance: random.Random) -> Iterator[Session]:
 
 
 def _tell(story: Story, task: dict[str, Any], project: str) -> None:
-    def said(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: said(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [said(inner) for inner in value]
-        return value.replace("{project}", project).replace("{name}", task["name"]) if isinstance(value, str) else value
-
-    for exchange in said(task["exchanges"]):
+    for exchange in told(task["exchanges"], task, project):
         story.user(exchange["prompt"])
         thought = exchange.get("reasoning")
         steps = [Step(**step) for step in exchange.get("steps", ())]
@@ -171,7 +147,7 @@ def _odd(chance: random.Random) -> Iterator[Session]:
 def _story(chance: random.Random, name: str | None, config: ModelConfig | None = SONNET, **more: Any) -> Story:
     folder = f"{HOME}/{more.pop('project', 'harbor')}"
     session = {"agent_name": "coder", "directory": folder, "git_root": folder} | more
-    return Story(chance, _moment(chance), config=config, name=name, **session)
+    return Story(chance, moment(chance), config=config, name=name, **session)
 
 
 def _without_messages(chance: random.Random) -> Iterator[Session]:
