@@ -63,6 +63,8 @@ class Attachment:
     Attributes:
         path: The file, as the user named it.
         is_as_text: Every column comes as text, whatever its type; else one value of a wrong type stops a scan.
+        is_still: While it is attached and a transaction reads it, nobody can change it: it is in rollback mode, or a
+            private copy.
 
     Raises:
         HistoryFileError: There is no such file, it is no SQLite file, or it cannot be read.
@@ -71,6 +73,7 @@ class Attachment:
     def __init__(self, reader: duckdb.DuckDBPyConnection, path: str, folder: str) -> None:
         self.path = path
         self.is_as_text = False
+        self.is_still = False
         self._attached = path
         self._reader = reader
         self._folder = folder
@@ -142,8 +145,10 @@ class Attachment:
                 if not (look.has_journal or look.is_wal) or is_busy(error.__cause__):
                     raise
             else:
+                self.is_still = not look.is_wal
                 return
         self._attach_file(self._copy(look))
+        self.is_still = True
 
     def _attach_file(self, path: str) -> None:
         import duckdb

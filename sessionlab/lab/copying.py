@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -79,8 +79,19 @@ class Copy(ABC):
         self._engine.narrow.execute(f"drop schema if exists {self.schema} cascade")
 
     @abstractmethod
-    def refresh(self) -> None:
+    def begin(self) -> None:
+        """Do at opening what should not wait until a frame is asked for: at least see that something can be read.
+
+        Raises:
+            HistoryFileError: Nothing can be read.
+        """
+
+    @abstractmethod
+    def refresh(self, kinds: Collection[Kind] = ()) -> None:
         """Copy what has come since the last time.
+
+        Args:
+            kinds: The texts that will be asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # DuckDB's automatic install and load of extensions would reach for the network.
 _QUIET = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
+# The size of DuckDB's own row groups.
+_PIECE_ROWS = 122_880
+
 Columns = Sequence[tuple[str, str]]
 
 
@@ -138,7 +141,7 @@ class Engine:
         for name, value in values.items():
             text = text.replace(f"{{{name}}}", str(int(value)))
         if incoming is not None:
-            self.narrow.register("incoming", incoming)
+            self.narrow.register("incoming", in_pieces(incoming))
         try:
             self.narrow.execute("begin")
             try:
@@ -151,6 +154,13 @@ class Engine:
         finally:
             if incoming is not None:
                 self.narrow.unregister("incoming")
+
+
+def in_pieces(table: pa.Table) -> pa.Table:
+    """Return a table in pieces that DuckDB's threads share; nothing is copied."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(table.to_batches(max_chunksize=_PIECE_ROWS), table.schema)
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sessionlab.errors import HistoryFileError, warn
 from sessionlab.lab.attach import Attachment, Signature, signature_of
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import Engine
+from sessionlab.lab.incoming import Kind
 from sessionlab.lab.keyed import KeyedCopy
 from sessionlab.lab.raw import columns_of
 from sessionlab.lab.whole import WholeCopy
@@ -78,34 +79,34 @@ class Histories:
             for path, (_, reason) in self._failed.items()
         ]
 
-    def refresh(self) -> None:
+    def refresh(self, kinds: Collection[Kind] = ()) -> None:
         """Copy what has come since the last time, and look for files that are new or gone.
+
+        Args:
+            kinds: The texts that will be asked for.
 
         Raises:
             HistoryFileError: A file that was named cannot be read any more.
         """
         if not self._paths or any(os.path.isdir(path) for path in self._paths):
-            self._look(is_first=False)
+            self._look(kinds)
         else:
             for copy in self.copies:
-                copy.refresh()
+                copy.refresh(kinds)
 
-    def _look(self, *, is_first: bool = True) -> None:
-        """Read what the paths lead to now."""
+    def _look(self, kinds: Collection[Kind] | None = None) -> None:
+        """Read what the paths lead to now; at opening, with `kinds` None, what can wait does."""
         copies: list[Copy] = []
         failed = self._failed
         self._failed = {}
         places: list[str | None] = [*self._paths] or [None]
         for path in places:
             if path is not None and not os.path.isdir(path):
-                if is_first or path not in self._by_path:
-                    self._add(path)
-                else:
-                    self._by_path[path].refresh()
+                self._read(path, None, kinds)
                 copies.append(self._by_path[path])
             else:
                 found = _in_default_places() if path is None else self._in_folder(path)
-                ready = [copy for one in found if (copy := self._refreshed(one, path, failed)) is not None]
+                ready = [copy for one in found if (copy := self._refreshed(one, path, kinds, failed)) is not None]
                 copies += sorted(ready, key=lambda copy: (copy.source.name, copy.path))
         kept: dict[str, Copy] = {}
         for copy in copies:
@@ -114,17 +115,20 @@ class Histories:
         for gone in set(self._by_path) - {copy.path for copy in self.copies}:
             self._by_path.pop(gone).drop()
 
-    def _refreshed(self, path: str, folder: str | None, failed: Mapping[str, tuple[Signature, str]]) -> Copy | None:
+    def _refreshed(
+        self,
+        path: str,
+        folder: str | None,
+        kinds: Collection[Kind] | None,
+        failed: Mapping[str, tuple[Signature, str]],
+    ) -> Copy | None:
         """Return the copy of a file that was found, up to date; None, and a problem, where it cannot be read."""
         signature = signature_of(path)
         if path in failed and failed[path][0] == signature:
             self._failed[path] = failed[path]
             return None
         try:
-            if path in self._by_path:
-                self._by_path[path].refresh()
-            else:
-                self._add(path, folder)
+            self._read(path, folder, kinds)
         except HistoryFileError as error:
             self._failed[path] = (signature, str(error))
             return None
@@ -141,8 +145,11 @@ class Histories:
                 if name.endswith(SUFFIXES):
                     yield os.path.join(folder, name)
 
-    def _add(self, path: str, folder: str | None = None) -> None:
+    def _read(self, path: str, folder: str | None, kinds: Collection[Kind] | None) -> None:
+        """Bring the copy of a file up to date, or make it."""
         if path in self._by_path:
+            if kinds is not None:
+                self._by_path[path].refresh(kinds)
             return
         _refuse_what_is_no_file(path)
         attachment = Attachment(self._engine.reader, path, self._engine.folder)
@@ -151,7 +158,9 @@ class Histories:
         copy = _copy_of(self._engine, source, path, f"h{self._count}", attachment, folder)
         self._count += 1
         try:
-            copy.refresh()
+            copy.begin()
+            if kinds is not None:
+                copy.refresh(kinds)
         except BaseException:
             copy.drop()
             raise

@@ -16,7 +16,7 @@ from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sessionlab.lab.attach import Attachment
     from sessionlab.lab.engine import Columns, Engine
@@ -42,8 +42,19 @@ class KeyedCopy(Copy):
         super()._create()
         self._state = None
 
-    def refresh(self) -> None:
-        """Copy what has come since the last time.
+    def begin(self) -> None:
+        """Copy the facts.
+
+        Raises:
+            HistoryFileError: The file cannot be read.
+        """
+        self.refresh()
+
+    def refresh(self, kinds: Collection[Kind] = ()) -> None:
+        """Copy what has come since the last time; texts wait until they are asked for.
+
+        Args:
+            kinds: The texts that will be asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.

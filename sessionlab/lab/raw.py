@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import is_busy
-from sessionlab.lab.engine import Columns, literal
+from sessionlab.lab.engine import Columns, in_pieces, literal
 from sessionlab.sources import Problem
 
 if TYPE_CHECKING:
@@ -25,100 +24,133 @@ if TYPE_CHECKING:
 _FIRST, _LAST = -(2**63), 2**63 - 1
 
 
-class RawTables:
-    """The tables of an attached file that a source asks for, in the reading instance's schema `raw`.
+def read_raw(
+    reader: duckdb.DuckDBPyConnection, attachment: Attachment, source: WholeSource, *, with_texts: bool
+) -> tuple[dict[str, pa.Table], list[Problem]]:
+    """Return the tables of an attached file that a source asks for, as of one moment, and what could not be read.
 
-    A context manager: what is fetched inside is of one moment. A file with a value that is not UTF-8, or with damaged
-    pages, makes DuckDB refuse whole tables; `patiently` then reads with SQLite what can be read.
-
-    Attributes:
-        problems: What could not be read from the tables, before the source has looked at their contents.
+    A value that is not UTF-8, or a damaged page, makes DuckDB refuse a whole table; SQLite then reads row by row what
+    can be read. Every column is text; `_row` is the row's number.
     """
+    try:
+        return _by_duckdb(reader, attachment, source, with_texts=with_texts), []
+    except duckdb.Error as error:
+        if is_busy(error):
+            raise
+    problems: list[Problem] = []
+    with attachment.sqlite() as connection:
+        tables = {table: _patiently(connection, table, columns, problems) for table, columns in source.tables.items()}
+    if problems and not any(rows.num_rows for rows in tables.values()):
+        raise nothing_readable(attachment.path, problems[0].reason)
+    return tables, problems
 
-    def __init__(
-        self, reader: duckdb.DuckDBPyConnection, attachment: Attachment, source: WholeSource, *, patiently: bool
-    ) -> None:
-        self.problems: list[Problem] = []
-        self._reader = reader
-        self._attachment = attachment
-        self._source = source
-        self._patiently = patiently
-        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> RawTables:
-        self._stack = contextlib.ExitStack()
+def see_one_table(attachment: Attachment, source: WholeSource) -> None:
+    """See that at least one of the source's tables can be read, if only in part.
+
+    Raises:
+        HistoryFileError: None can.
+    """
+    wrong = None
+    for table in columns_of(attachment).keys() & source.tables.keys():
         try:
-            self._open()
+            attachment.rows(f"select 1 from {_quoted(table)} limit 1").fetchall()
+        except duckdb.Error as error:
+            wrong = error
+        else:
+            return
+    raise nothing_readable(attachment.path, wrong or "its tables are gone")
+
+
+def nothing_readable(path: str, reason: object) -> HistoryFileError:
+    """Return the error for a history of which no row can be read."""
+    return HistoryFileError(
+        f"{path!r} cannot be read: {str(reason).splitlines()[0]} See that it is whole; a backup may be better."
+    )
+
+
+def _by_duckdb(
+    reader: duckdb.DuckDBPyConnection, attachment: Attachment, source: WholeSource, *, with_texts: bool
+) -> dict[str, pa.Table]:
+    present = columns_of(attachment)
+    # A parallel scan has several connections, which see the same only if nobody can write meanwhile.
+    reader.execute(f"set sqlite_disable_multithreaded_scans = {str(not attachment.is_still).lower()}")
+    reader.execute("begin")  # one transaction is one snapshot
+    try:
+        tables = {}
+        for table, columns in source.tables.items():
+            there = present.get(table, frozenset())
+            narrow = {} if with_texts else source.narrow.get(table, {})
+            listed = [
+                f"{narrow.get(c, _quoted(c))} as {_quoted(c)}" if c in there else f"null::varchar as {_quoted(c)}"
+                for c in columns
+            ]
+            rows = f"history.{_quoted(table)}" if there else "(select 0 as rowid) where false"
+            tables[table] = reader.execute(f"select rowid as _row, {', '.join(listed)} from {rows}").to_arrow_table()
+        return tables
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            reader.execute("rollback")
+        reader.execute("set sqlite_disable_multithreaded_scans = true")
+
+
+def _patiently(connection: sqlite3.Connection, table: str, columns: Sequence[str], problems: list[Problem]) -> pa.Table:
+    there = [str(row[1], "utf-8", "replace") for row in connection.execute(f"pragma table_info({_quoted(table)})")]
+    chosen = [column for column in columns if column in there]
+    reading = _PatientReading(connection, table, chosen)
+    rows = list(reading.rows()) if there else []
+    problems += reading.problems
+    data: dict[str, pa.Array] = {"_row": pa.array([row[0] for row in rows], pa.int64())}
+    for column in columns:
+        place = chosen.index(column) + 1 if column in chosen else None
+        values = [None] * len(rows) if place is None else [row[place] for row in rows]
+        data[column] = pa.array(values, pa.large_string())
+    return pa.table(data)
+
+
+class Statements:
+    """Runs a source's statements over its raw tables, in the reading instance's schema `raw`; a context manager."""
+
+    def __init__(self, reader: duckdb.DuckDBPyConnection, source: WholeSource, path: str) -> None:
+        self._reader = reader
+        self._source = source
+        self._path = path
+        self._names: list[str] = []
+
+    def __enter__(self) -> Statements:
+        # Nothing of what is made inside is to stay.
+        self._reader.execute("begin")
+        try:
+            self._reader.execute("drop schema if exists raw cascade; create schema raw")
+            self._reader.execute(f"create macro raw.file_id() as {literal(file_id(self._path))}")
         except BaseException:
-            self._stack.close()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def side(self, tables: Mapping[str, Sequence[str]], rows: Mapping[str, Sequence[Sequence[str | None]]]) -> None:
-        """Add the tables that came from files beside the history."""
-        for table, columns in tables.items():
-            listed = rows.get(table, ())
-            values = {column: [row[place] for row in listed] for place, column in enumerate(columns)}
-            self._create(table, pa.table({c: pa.array(v, pa.large_string()) for c, v in values.items()}))
-
-    def prepare(self) -> None:
-        """Run what the source does before it hands out anything."""
-        if "prepare" in self._source.statements:
-            self._reader.execute(self._source.statements["prepare"])
-
-    def fetch(self, section: str, columns: Columns) -> pa.Table:
-        """Return the rows of one of the source's statements, cast to the given types."""
-        casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
-        return self._reader.execute(f"select {casts} from ({self._source.statements[section]})").to_arrow_table()
-
-    def _open(self) -> None:
-        execute = self._reader.execute
-        if self._patiently:
-            with self._attachment.sqlite() as connection:
-                read = [(table, self._read(connection, table, known)) for table, known in self._source.tables.items()]
-        # One transaction is one snapshot of the file.
-        execute("begin")
-        self._stack.callback(self._drop)
-        execute("drop schema if exists raw cascade; create schema raw")
-        execute(f"create macro raw.file_id() as {literal(file_id(self._attachment.path))}")
-        if self._patiently:
-            for table, rows in read:
-                self._create(table, rows)
-            return
-        present = columns_of(self._attachment)
-        for table, columns in self._source.tables.items():
-            there = present.get(table, frozenset())
-            listed = [_quoted(c) if c in there else f"null::varchar as {_quoted(c)}" for c in columns]
-            row, rows = ("rowid", f"history.{_quoted(table)}") if there else ("0", "(select 1) where false")
-            execute(f"create view raw.{_quoted(table)} as select {row} as _row, {', '.join(listed)} from {rows}")
-
-    def _drop(self) -> None:
-        # Nothing of it is to stay.
         with contextlib.suppress(duckdb.Error):
             self._reader.execute("rollback")
+        for name in self._names:
+            self._reader.unregister(name)
 
-    def _create(self, table: str, rows: pa.Table) -> None:
-        self._reader.register("_rows", rows)
-        try:
-            self._reader.execute(f"create table raw.{_quoted(table)} as select * from _rows")
-        finally:
-            self._reader.unregister("_rows")
+    def add(self, tables: Mapping[str, pa.Table]) -> None:
+        """Let the statements see tables by their names."""
+        for table, rows in tables.items():
+            name = f"_raw_{len(self._names)}"
+            self._names.append(name)
+            self._reader.register(name, in_pieces(rows))
+            self._reader.execute(f"create view raw.{_quoted(table)} as select * from {name}")
 
-    def _read(self, connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> pa.Table:
-        there = [str(row[1], "utf-8", "replace") for row in connection.execute(f"pragma table_info({_quoted(table)})")]
-        chosen = [column for column in columns if column in there]
-        reading = _PatientReading(connection, table, chosen)
-        rows = list(reading.rows()) if there else []
-        self.problems += reading.problems
-        data: dict[str, pa.Array] = {"_row": pa.array([row[0] for row in rows], pa.int64())}
-        for column in columns:
-            place = chosen.index(column) + 1 if column in chosen else None
-            values = [None] * len(rows) if place is None else [row[place] for row in rows]
-            data[column] = pa.array(values, pa.large_string())
-        return pa.table(data)
+    def run(self, section: str) -> None:
+        """Run a section that makes tables, if the source has it."""
+        if section in self._source.statements:
+            self._reader.execute(self._source.statements[section])
+
+    def fetch(self, section: str, columns: Columns) -> pa.Table:
+        """Return the rows of a section, cast to the given types."""
+        casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
+        return self._reader.execute(f"select {casts} from ({self._source.statements[section]})").to_arrow_table()
 
 
 class _PatientReading:
@@ -233,4 +265,4 @@ def file_id(path: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    return '"' + re.sub('"', '""', name) + '"'
+    return '"' + name.replace('"', '""') + '"'

@@ -17,7 +17,7 @@ from sessionlab.lab.attach import Signature, signature_of
 from sessionlab.lab.configs import identified
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
-from sessionlab.lab.raw import RawTables
+from sessionlab.lab.raw import Statements, read_raw, see_one_table
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.model import storable
 from sessionlab.sources import Problem
@@ -70,12 +70,28 @@ class WholeCopy(Copy):
         ]
         return [*found, *super().problems]
 
-    def refresh(self) -> None:
+    def begin(self) -> None:
+        """See that something can be read; all is read when a frame is asked for, with its texts if it has some.
+
+        Raises:
+            HistoryFileError: Nothing can be read.
+        """
+        try:
+            with self._attachment:
+                see_one_table(self._attachment, self.source)
+        finally:
+            self._attachment.leave()
+
+    def refresh(self, kinds: Collection[Kind] = ()) -> None:
         """Read the file again if it may have changed.
+
+        Args:
+            kinds: The texts that will be asked for, so that they come with the facts.
 
         Raises:
             HistoryFileError: The file cannot be read.
         """
+        self._kinds.update(kinds)
         if not self._is_current():
             self._read_all()
 
@@ -89,19 +105,19 @@ class WholeCopy(Copy):
         """
         if self.texts[kind].until >= 0:
             return
-        self._kinds.add(kind)
         if self._is_current():
             _, texts, _ = self._fetch((), {kind})
             if self._is_current():
+                self._kinds.add(kind)
                 self._keep(texts)
                 self.version += 1
                 return
         if is_held:
-            self._kinds.discard(kind)
             raise HistoryFileError(
                 f"{self.path!r} has changed since the snapshot was taken, so its texts cannot be had. "
                 "Take another snapshot, or ask for texts before it."
             )
+        self._kinds.add(kind)
         self._read_all()
 
     def _is_current(self) -> bool:
@@ -145,48 +161,70 @@ class WholeCopy(Copy):
     def _fetch(
         self, facts: Collection[str], kinds: Collection[Kind]
     ) -> tuple[dict[str, pa.Table], dict[Kind, pa.Table], list[Problem]]:
-        """Return rows of the file as of one moment."""
+        """Return rows of the file as of one moment; it is let go of before anything is made from them."""
+        reader = self._engine.reader
         try:
-            with self._attachment:
-                try:
-                    return self._fetch_from(facts, kinds, patiently=False)
-                except (duckdb.Error, pa.ArrowException):  # one value that it cannot take stops DuckDB
-                    return self._fetch_from(facts, kinds, patiently=True)
+            try:
+                with self._attachment:
+                    raw, problems = read_raw(reader, self._attachment, self.source, with_texts=bool(kinds))
+            finally:
+                self._attachment.leave()
+            side_tables, side_problems = self._read_side_files()
+            with Statements(reader, self.source, self.path) as statements:
+                statements.add({**raw, **side_tables})
+                statements.run("prepare")
+                texts = {kind: self._texts(kind, raw, statements) for kind in kinds}
+                if not facts:
+                    return {}, texts, []
+                tables, found = self._facts(facts, statements)
+                return tables, texts, [*problems, *side_problems, *found]
         except (duckdb.Error, sqlite3.Error, pa.ArrowException) as error:
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole, and that no other "
                 "program holds a lock on it."
             ) from error
-        finally:
-            self._attachment.leave()
 
-    def _fetch_from(
-        self, facts: Collection[str], kinds: Collection[Kind], *, patiently: bool
-    ) -> tuple[dict[str, pa.Table], dict[Kind, pa.Table], list[Problem]]:
-        statements = self.source.statements
-        with RawTables(self._engine.reader, self._attachment, self.source, patiently=patiently) as raw:
-            problems = [*raw.problems, *self._read_side_files(raw)]
-            raw.prepare()
-            texts = {kind: in_order(raw.fetch(f"{kind}_text", TEXTS[kind]), f"{kind}_key") for kind in kinds}
-            tables = {}
-            for table in facts:
-                columns = INCOMING[table]
-                if table in statements:
-                    rows = raw.fetch(table, columns)
-                    tables[table] = in_order(identified(rows) if table == "model_config" else rows, columns[0][0])
-                else:
-                    tables[table] = _empty(columns)
-            if facts and "problem" in statements:
-                problems += [Problem(**row) for row in raw.fetch("problem", PROBLEM).to_pylist()]
-            return tables, texts, problems
+    def _texts(self, kind: Kind, raw: Mapping[str, pa.Table], statements: Statements) -> pa.Table:
+        """Return the texts of a kind; the fewer times they are copied, the better."""
+        names = [name for name, _ in TEXTS[kind]]
+        if kind in self.source.plain_texts:
+            table, *columns = self.source.plain_texts[kind]
+            rows = raw[table]
+            nothing = pa.nulls(rows.num_rows, pa.large_string())
+            given = ["_row", *columns]
+            texts = pa.table([nothing if c is None else rows.column(c) for c in given], names)
+        elif f"{kind}_text" in self.source.statements:
+            texts = statements.fetch(f"{kind}_text", TEXTS[kind])
+        else:
+            texts = _empty(TEXTS[kind])
+        return in_order(texts, names[0])
 
-    def _read_side_files(self, raw: RawTables) -> Sequence[Problem]:
+    def _facts(self, facts: Collection[str], statements: Statements) -> tuple[dict[str, pa.Table], list[Problem]]:
+        """Return the facts, and what the source could not make facts of."""
+        statements.run("prepare_facts")
+        tables = {}
+        for table in facts:
+            columns = INCOMING[table]
+            if table in self.source.statements:
+                rows = statements.fetch(table, columns)
+                tables[table] = in_order(identified(rows) if table == "model_config" else rows, columns[0][0])
+            else:
+                tables[table] = _empty(columns)
+        if "problem" not in self.source.statements:
+            return tables, []
+        return tables, [Problem(**row) for row in statements.fetch("problem", PROBLEM).to_pylist()]
+
+    def _read_side_files(self) -> tuple[dict[str, pa.Table], Sequence[Problem]]:
         side = self.source.side_files
         if side is None:
-            return ()
+            return {}, ()
         rows, problems = side.read(self._side_paths())
-        raw.side(side.tables, rows)
-        return problems
+        return {name: _as_text(columns, rows.get(name, ())) for name, columns in side.tables.items()}, problems
+
+
+def _as_text(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa.Table:
+    values = {column: [row[place] for row in rows] for place, column in enumerate(columns)}
+    return pa.table({column: pa.array(listed, pa.large_string()) for column, listed in values.items()})
 
 
 def _last_key(rows: pa.Table) -> int:

@@ -7,7 +7,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 
@@ -96,16 +96,23 @@ class WholeSource(Source):
         tables: The tables that are read, with their columns; what else the file holds is never looked at. The
             statements find them as `raw.<table>`: every column as text, whatever the file says, and `_row`, the row's
             number. A table or column that the file lacks is empty or NULL.
-        statements: What DuckDB runs over them. `prepare` comes first and may make tables and views in `raw`. Then one
-            SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in the order of its keys;
-            `message_text` and `tool_call_text`, which give one row for each row of the facts; and `problem`: the
-            record and the reason of everything that could not be read. `raw.file_id()` is a short name of the file,
-            for ids that two files might share.
+        narrow: For columns of wide text, an expression of what the facts need of it: while no text is asked for, that
+            is read instead of it.
+        plain_texts: Wide texts that lie in a raw table as they are: its name, and the columns that are the content and
+            the reasoning of a message, or the arguments of a tool call (None: there is none). `_row` is then the key.
+            Such texts need no statement.
+        statements: What DuckDB runs over them. `prepare` comes first and may make tables in `raw`. `message_text` and
+            `tool_call_text` give one row for each row of the facts. Before the facts comes `prepare_facts`, then one
+            SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in the order of its keys,
+            and `problem`: the record and the reason of everything that could not be read. `raw.file_id()` is a short
+            name of the file, for ids that two files might share.
         side_files: What else may be read, if it is there.
     """
 
     tables: Mapping[str, Sequence[str]]
     statements: Mapping[str, str]
+    narrow: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    plain_texts: Mapping[str, tuple[str, *tuple[str | None, ...]]] = field(default_factory=dict)
     side_files: SideFiles | None = None
 
 

@@ -66,5 +66,14 @@ SOURCE = WholeSource(
             "conversation_id",
         ),
     },
+    # Of the texts, the facts need only the fixed ones of the preamble.
+    narrow={
+        "messages": {
+            "content": "case when starts_with(content, 'Below is ') or content is null"
+            " or content in ('Ok', 'I have reviewed the supplementary documentation.') then left(content, 200)"
+            " else '' end"
+        }
+    },
+    plain_texts={"message": ("messages", "content", None)},
     statements=sections(__file__),
 )

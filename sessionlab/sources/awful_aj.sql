@@ -1,7 +1,7 @@
 -- awful_aj: conversations, messages in the order of their ids, and configurations that belong to a conversation.
 -- No row has a time, no answer says which configuration it was given with.
 
--- name: prepare
+-- name: prepare_facts
 create table raw.line as
 select
     _row as id,
@@ -79,29 +79,33 @@ join raw.distinct_config d
     and d.stop_words is not distinct from k.stop_words
 group by all;
 
-create table raw.numbered as
+create table raw.placed as
 select
     id,
     session_key,
-    role,
+    coalesce(role, '') as role,
     mark,
-    row_number() over line - 1 as n,
-    lag(id) over line as parent_id,
-    case when first_value(role) over line = 'system' then 1 else 0 end as systems
+    row_number() over before - 1 as n,
+    lag(id) over (partition by session_key order by id) as parent_id,
+    case when first_value(role) over before = 'system' then 1 else 0 end as systems,
+    max(case when role = 'user' then id end) over before as user_id,
+    count(*) filter (where role = 'user') over before as users,
+    count(*) filter (where role = 'assistant') over before as answers
 from raw.line
 join raw.conversation on raw.conversation.conversation_id is not distinct from raw.line.conversation_id
-window line as (partition by session_key order by id);
+window before as (partition by session_key order by id rows between unbounded preceding and current row);
 
+-- How many rows at the beginning of a session are preamble by proof, and how many questions and answers are in it.
 create table raw.preamble as
 select
     session_key,
-    systems + case when has_documents then 2 else 0 end + case when has_brain then 2 else 0 end as length
+    systems + pairs * 2 as length,
+    pairs
 from (
     select
         session_key,
         systems,
-        documents as has_documents,
-        case when documents then late_brain else brain end as has_brain
+        case when documents and late_brain then 2 when documents or brain then 1 else 0 end as pairs
     from (
         select
             session_key,
@@ -111,36 +115,26 @@ from (
             bool_or(n = systems and mark = 'brain') and bool_or(n = systems + 1 and mark = 'brain taken') as brain,
             bool_or(n = systems + 2 and mark = 'brain')
                 and bool_or(n = systems + 3 and mark = 'brain taken') as late_brain
-        from raw.numbered
+        from raw.placed
         where n < 5
         group by session_key
     )
 );
 
-create table raw.placed as
+create view raw.row as
 select
-    id,
-    session_key,
-    role,
-    n,
-    parent_id,
-    is_preamble,
-    role = 'assistant' and not is_preamble as is_turn,
-    max(case when role = 'user' and not is_preamble then id end) over before as prompt_id,
-    count(*) filter (where role = 'user' and not is_preamble) over before as prompts,
-    count(*) filter (where role = 'assistant' and not is_preamble) over before as turns
-from (
-    select
-        l.id,
-        l.session_key,
-        coalesce(l.role, '') as role,
-        l.n,
-        l.parent_id,
-        l.n < coalesce(p.length, 0) as is_preamble
-    from raw.numbered l
-    left join raw.preamble p using (session_key)
-)
-window before as (partition by session_key order by id rows between unbounded preceding and current row);
+    l.id,
+    l.session_key,
+    l.role,
+    l.n,
+    l.parent_id,
+    l.n < p.length as is_preamble,
+    l.role = 'assistant' and l.n >= p.length as is_turn,
+    case when l.users > p.pairs then l.user_id end as prompt_id,
+    l.users - p.pairs as prompts,
+    l.answers - p.pairs as turns
+from raw.placed l
+join raw.preamble p using (session_key);
 
 -- name: session
 select
@@ -204,8 +198,7 @@ select
     case when is_preamble then 1 end as is_preamble,
     0 as is_sidechain,
     null as created_at
-from raw.placed
-order by id
+from raw.row
 
 -- name: turn
 select
@@ -232,7 +225,7 @@ select
     null as reasoning_output_tokens,
     'missing' as usage_quality,
     null as reported_cost_usd
-from raw.placed p
+from raw.row p
 left join (
     select session_key, min(model_config_key) as model_config_key
     from raw.session_config
@@ -240,21 +233,6 @@ left join (
     having count(*) = 1
 ) o using (session_key)
 where p.is_turn
-order by p.id
-
--- name: message_text
-select
-    _row as message_key,
-    content,
-    null as reasoning
-from raw.messages
-order by _row
-
--- name: tool_call_text
-select
-    null as tool_call_key,
-    null as arguments
-where false
 
 -- name: problem
 select
