@@ -21,7 +21,7 @@ from sessionlab.lab.filters import chosen_columns, query_for
 from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.result import Result, to_polars
-from sessionlab.lab.rows import count_without_time, needed_texts, needs_costs, newest, read_rows, run
+from sessionlab.lab.rows import count_without_time, merged_configs, needed_texts, needs_costs, newest, read_rows, run
 from sessionlab.lab.search import Search, search
 
 if TYPE_CHECKING:
@@ -180,14 +180,19 @@ class Lab:
         chosen = chosen_columns(frame, columns)
         query = query_for(frame, filters)
         with self._lock, ctrl_c():
-            engine, copies = self._refreshed()
+            kinds = needed_texts(frame, chosen, query)
+            engine, copies = self._refreshed(kinds)
             # Texts first: reading them can show that rows went, and then the facts are copied anew.
-            self._load(copies, needed_texts(frame, chosen, query), costs=needs_costs(chosen, query))
-            parts = [read_rows(engine, copy, frame, chosen, query) for copy in copies]
+            self._load(copies, kinds, costs=needs_costs(chosen, query))
+            is_shared = frame.name == "model_configs" and len(copies) > 1
+            wanted = frame.columns if is_shared else chosen
+            parts = [read_rows(engine, copy, frame, wanted, query) for copy in copies]
+            if is_shared:
+                parts = [merged_configs(pa.concat_tables(parts))]
             missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
         if missing:
             warn(f"{missing} rows of {frame.name!r} have no time ({frame.time}), so since and until leave them out.")
-        if query.limit is not None and len(parts) > 1:
+        if query.limit is not None and len(copies) > 1:
             parts = [newest(pa.concat_tables(parts), query.limit)]
         schema = schema_of(chosen)
         parts = [part.select(schema.names).cast(schema) for part in parts]
@@ -216,8 +221,8 @@ class Lab:
 
         One row for each place with a hit: a message's `content` or `reasoning`, a call's `arguments` or `result`. Upper
         and lower case are one. `hit_count` says how often the text is there, `snippet` shows the first hit on one line
-        as `«hit»`; other « and » of the text are ‹ and › there. Rows come in the order of the messages, histories in
-        the order given; a call comes after the message that made it.
+        as `«hit»`, and in it no other « or ». Rows come in the order of the messages, histories in the order given; a
+        call comes after the message that made it.
 
         Args:
             text: What is sought, as it stands.
@@ -291,15 +296,19 @@ class Lab:
             self._engine = None
             raise
 
-    def _refreshed(self) -> tuple[Engine, list[Copy]]:
-        """Bring every history up to date, unless a snapshot is held, and return them."""
+    def _refreshed(self, kinds: Collection[Kind] = ()) -> tuple[Engine, list[Copy]]:
+        """Bring every history up to date, unless a snapshot is held, and return them.
+
+        Args:
+            kinds: The texts that will be asked for.
+        """
         if self._is_forked:
             self._is_forked, self._snapshots = False, 0
             self._open()
         if self._engine is None or self._histories is None:
             raise SessionLabError("The lab is closed. sessionlab.open() makes another.")
         if not self._snapshots:
-            self._histories.refresh()
+            self._histories.refresh(kinds)
         return self._engine, self._histories.copies
 
     def _load(self, copies: Sequence[Copy], kinds: Collection[Kind], *, costs: bool) -> None:

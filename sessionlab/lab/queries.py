@@ -167,7 +167,26 @@ def make_views(
     for frame in frames.values():
         columns = [c for c in frame.columns if with_texts or c.text is None]
         selects = [_select(copy, frame, columns) for copy in copies] or [_empty_select(columns)]
-        connection.execute(f"create or replace temp view {frame.name} as {' union all '.join(selects)}")
+        union = " union all ".join(selects)
+        if frame.name == "model_configs" and len(copies) > 1:
+            union = _MERGED_CONFIGS.format(columns=", ".join(_merged(c.name) for c in columns), union=union)
+        connection.execute(f"create or replace temp view {frame.name} as {union}")
+
+
+# A configuration is named by its contents, so histories can share one.
+_MERGED_CONFIGS = """
+select {columns}
+from (select row_number() over () as _row, * from ({union}))
+group by source, model_config_id
+order by min(_row)"""
+
+
+def _merged(name: str) -> str:
+    if name in ("source", "model_config_id"):
+        return name
+    if name in ("session_count", "turn_count"):
+        return f"sum({name})::bigint as {name}"
+    return f"{ {'first_used_at': 'min', 'last_used_at': 'max'}.get(name, 'any_value') }({name}) as {name}"
 
 
 def _texts_name(copy: Copy, kind: str) -> str:

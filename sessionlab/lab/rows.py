@@ -90,6 +90,21 @@ def newest(table: pa.Table, limit: int) -> pa.Table:
     return table.take(pa.array(np.sort(rows.to_numpy()[:limit])))
 
 
+def merged_configs(table: pa.Table) -> pa.Table:
+    """Return configurations of several histories with each of them once: they are named by their contents."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in table.to_pylist():
+        first = found.setdefault((row["source"], row["model_config_id"]), row)
+        if first is not row:
+            for name, choose in (("first_used_at", min), ("last_used_at", max)):
+                first[name] = choose((at for at in (first[name], row[name]) if at is not None), default=None)
+            for name in ("session_count", "turn_count"):
+                first[name] += row[name]
+            if "_time" in first:
+                first["_time"] = first["first_used_at"]
+    return pa.Table.from_pylist(list(found.values()), schema=table.schema)
+
+
 def _where(copy: Copy, query: Query) -> tuple[str, list[Any]]:
     conditions = [condition.replace("facts.", f"{copy.schema}.") for condition in query.conditions]
     both = [*conditions, *query.times]
