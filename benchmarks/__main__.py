@@ -7,23 +7,29 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
-from benchmarks import importing, reading, recording
+from benchmarks import foreign, importing, reading, recording
 from benchmarks.timing import Line
 
 _MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sample_data", "make_sample.py")
 
 
+_PARTS = ("importing", "recording", "reading", "foreign")
+
+
 @click.command(help=__doc__)
 @click.option("--messages", "sizes", multiple=True, type=int, help="Size of a store; repeat it. [10000 and 1000000]")
+@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS), help="Only this part; repeat it. [all]")
 @click.option("--runs", default=5, show_default=True, help="Runs of each.")
 @click.option("--json", "json_path", type=click.Path(), help="Also write the lines to this file.")
-def main(sizes: tuple[int, ...], runs: int, json_path: str | None) -> None:
+def main(sizes: tuple[int, ...], parts: tuple[str, ...], runs: int, json_path: str | None) -> None:
     """Measure everything and print the table."""
     console = Console()
     table = Table("work", "sessionlab", "beside", "takes", "times faster", "aim", title="Medians of one run")
@@ -35,22 +41,31 @@ def main(sizes: tuple[int, ...], runs: int, json_path: str | None) -> None:
         table.add_row(line.work, _shown(line.ours_s), line.other or "", _shown(line.other_s), ratio, line.aim)
 
     with tempfile.TemporaryDirectory(prefix="sessionlab-bench-") as folder, console.status("measuring …") as status:
-        for line in importing.lines(folder, runs=runs):
-            add(line)
-        for line in recording.lines(folder, runs=runs):
-            add(line)
-        for size in sizes or (10_000, 1_000_000):
-            path = os.path.join(folder, f"{size}.db")
-            status.update(f"making a store of {size:,} messages …")
-            command = [sys.executable, _MAKE, "--scale", str(size), "--output", path]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            status.update(f"reading {size:,} messages …")
-            for line in reading.lines(path, folder, runs=runs):
+        for part in parts or _PARTS:
+            status.update(f"measuring {part} …")
+            for line in _lines(part, sizes or (10_000, 1_000_000), folder, runs, status):
                 add(line)
     console.print(table)
     if json_path:
         with open(json_path, "w", encoding="utf-8") as file:
             json.dump([asdict(line) for line in found], file, indent=1)
+
+
+def _lines(part: str, sizes: tuple[int, ...], folder: str, runs: int, status: Status) -> Iterator[Line]:
+    if part == "importing":
+        yield from importing.lines(folder, runs=runs)
+    elif part == "recording":
+        yield from recording.lines(folder, runs=runs)
+    for size in sizes if part in ("reading", "foreign") else ():
+        status.update(f"{part}: {size:,} messages …")
+        if part == "foreign":
+            yield from foreign.lines(folder, size=size, runs=runs)
+            continue
+        path = os.path.join(folder, f"{size}.db")
+        command = [sys.executable, _MAKE, "--scale", str(size), "--output", path]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        yield from reading.lines(path, folder, runs=runs)
+        os.remove(path)
 
 
 def _shown(seconds: float | None) -> str:
