@@ -1,4 +1,4 @@
-"""Show real frames of the sample store, each with the line of Python that makes it."""
+"""Show real frames of the sample histories, each with the line of Python that makes it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from rich.text import Text
 import sessionlab
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SAMPLE = os.path.join("sample_data", "history.db")
+SAMPLE = "sample_data"
 WIDTH = 100
 
 QUERY = """\
-select model, sum(tokens) as tokens, round(sum(cost_usd), 2) as cost_usd
-from token_usage group by model order by tokens desc"""
+select source, model, sum(tokens) as tokens, round(sum(cost_usd), 2) as cost_usd
+from token_usage group by all order by tokens desc limit 8"""
 
 # What is shown: a heading, the call as it is written in Python, and the columns that fit.
 FRAMES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "The newest sessions (times are UTC)",
         "sessions",
-        {"limit": 6, "columns": ["name", "agent_name", "started_at", "turn_count", "models"]},
+        {"limit": 6, "columns": ["source", "agent_name", "started_at", "turn_count", "first_prompt"]},
     ),
     (
         "The newest turns: one row per model response",
         "turns",
-        {"limit": 6, "columns": ["response", "response_model", "finish_reason", "output_tokens", "cost_usd"]},
+        {"limit": 6, "columns": ["source", "response", "request_model", "output_tokens", "cost_usd"]},
     ),
     (
         "Tool calls that did not work, with what came of them",
         "tool_calls",
-        {"limit": 6, "columns": ["tool_name", "arguments", "result", "status"], "is_error": True},
+        {"limit": 6, "columns": ["source", "tool_name", "arguments", "status", "result"], "is_error": True},
     ),
     (
         "The model configurations that answers were given with",
         "model_configs",
-        {"columns": ["provider_name", "request_model", "temperature", "reasoning_effort", "turn_count"]},
+        {"limit": 8, "columns": ["source", "request_model", "temperature", "reasoning_effort", "turn_count"]},
     ),
 )
 
@@ -68,11 +68,17 @@ def main() -> int:
 def show(console: Console, *, leave_out: tuple[str, ...] = ()) -> None:
     """Print the frames of the sample store."""
     lab = sessionlab.open(SAMPLE)
-    sessions, turns = len(lab.frame("sessions", columns=["source"])), len(lab.frame("turns", columns=["source"]))
-    console.rule("sessionlab: recorded AI agent sessions as dataframes", align="left")
-    console.print(f"All of this is read from {SAMPLE}: {sessions} invented sessions with {turns} model responses.")
-    console.print("Nothing leaves this machine, and the file stays as it is.\n")
-    console.print('>>> lab = sessionlab.open("sample_data/history.db")\n', style="bold")
+    overview = lab.overview()
+    console.rule("sessionlab: the histories of AI agents as dataframes", align="left")
+    console.print(
+        f"{len(overview)} invented histories of {overview['source'].nunique()} tools in {SAMPLE}/, opened together: "
+        f"{overview['session_count'].sum()} sessions,\n{overview['turn_count'].sum()} model responses. "
+        "Nothing leaves this machine, and the files stay as they are.\n"
+    )
+    console.print(f'>>> lab = sessionlab.open("{SAMPLE}")\n', style="bold")
+    shown = ["source", "origin", "session_count", "turn_count", "problem_count"]
+    overview["origin"] = [os.path.relpath(path) for path in overview["origin"]]
+    _show(console, "What was found", ">>> lab.overview()", overview[shown])
     for heading, name, asked in FRAMES:
         if name in leave_out:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,26 @@ from sessionlab import Recorder
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make everything that belongs to a user lie in tmp_path, and a terminal be 100 wide."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("data", "config", "cache"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(folder / name))
+    monkeypatch.setenv("COLUMNS", "100")
+    return folder
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> str:
+    """Return a copy of the sample store."""
+    return shutil.copy(os.path.join(ROOT, "sample_data", "history.db"), str(tmp_path / "sample.db"))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,45 +14,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
+from command_line import PROGRAM, run
 
 from sessionlab import Recorder, Usage, __version__
-from sessionlab.cli import main
 from sessionlab.lab.frames import FRAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "sessionlab")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make everything that belongs to a user lie in tmp_path."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("SESSIONLAB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    monkeypatch.setenv("COLUMNS", "100")
-    return folder
-
-
-@pytest.fixture
-def sample(tmp_path: Path) -> str:
-    """Return a copy of the sample store."""
-    return shutil.copy(os.path.join(ROOT, "sample_data", "history.db"), str(tmp_path / "sample.db"))
-
-
-def run(*arguments: str, code: int = 0, stdin: str | None = None) -> Result:
-    result = CliRunner().invoke(main, list(arguments), input=stdin)
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def records(*arguments: str) -> list[dict[str, object]]:
@@ -61,7 +30,9 @@ def records(*arguments: str) -> list[dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("command", [(), ("frame",), ("sql",), ("db",), ("db", "reset"), ("db", "prune")])
+@pytest.mark.parametrize(
+    "command", [(), ("frame",), ("sql",), ("search",), ("show",), ("db",), ("db", "reset"), ("db", "prune")]
+)
 def test_help_says_what_a_command_does_without_loading_pandas_or_duckdb(command: tuple[str, ...]) -> None:
     code = (
         "import sys; sys.argv[0] = 'sessionlab'; from sessionlab.cli import main\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import sqlite3
 import subprocess
@@ -11,30 +10,18 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import command_line
 import pytest
-from click.testing import CliRunner, Result
+from command_line import PROGRAM, at_terminal
 
 from sessionlab import Recorder, Session
-from sessionlab.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "sessionlab")
+    from click.testing import Result
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make everything that belongs to a user lie in tmp_path."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("SESSIONLAB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-    return folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -51,10 +38,7 @@ def store(tmp_path: Path) -> str:
 
 
 def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, ["db", *arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    return result
+    return command_line.run("db", *arguments, code=code)
 
 
 def ids(path: str) -> set[str]:
@@ -195,27 +179,12 @@ def test_prune_takes_the_limit_of_the_settings(store: str, monkeypatch: pytest.M
     assert ids(store) == {"s0", "s2"}
 
 
-def answer(store: str, said: bytes) -> tuple[int, str]:
-    """Run `db reset` at a terminal, answer its question, and return its exit code and what it said."""
-    here, there = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            [PROGRAM, "db", "reset", "--db", store], stdin=there, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        os.write(here, said)
-        output = process.communicate(timeout=60)[0]
-    finally:
-        os.close(there)
-        os.close(here)
-    return process.returncode, output.decode()
-
-
 def test_reset_asks_at_a_terminal_and_takes_no_for_an_answer(store: str) -> None:
-    code, said = answer(store, b"n\n")
+    code, said = at_terminal("db", "reset", "--db", store, said=b"n\n")
     assert code == 1
     assert "Delete all 3 sessions" in said
     assert ids(store) == {"s0", "s1", "s2"}
-    code, said = answer(store, b"y\n")
+    code, said = at_terminal("db", "reset", "--db", store, said=b"y\n")
     assert code == 0, said
     assert ids(store) == set()
 

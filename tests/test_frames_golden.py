@@ -43,7 +43,7 @@ def golden_path(tool: str, name: str) -> str:
 def lines_of(lab: sessionlab.Lab, name: str, root: str) -> list[str]:
     """Return a frame or the problems as JSON lines: one row each, without what was not reported."""
     if name == "problems":
-        rows: list[dict[str, Any]] = lab.problems.astype(object).to_dict("records")
+        rows: Any = lab.problems.astype(object).to_dict("records")
     else:
         rows = lab.frame(name, to="arrow").to_pylist()
     texts = []

@@ -20,8 +20,9 @@ from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.filters import chosen_columns, query_for
 from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
+from sessionlab.lab.overview import overview_of
 from sessionlab.lab.result import Result, to_polars
-from sessionlab.lab.rows import count_without_time, merged_configs, needed_texts, needs_costs, newest, read_rows, run
+from sessionlab.lab.rows import count_without_time, merged_configs, needed_texts, needs_costs, newest, read_rows
 from sessionlab.lab.search import Search, search
 
 if TYPE_CHECKING:
@@ -66,17 +67,14 @@ class Lab:
         return f"<Lab of {len(paths)} histories: {', '.join(paths) or 'none'}>"
 
     def _repr_html_(self) -> str:
-        rows = []
-        with self.snapshot(), self._lock:
-            engine, copies = self._refreshed()
-            for copy in copies:
-                counts = run(
-                    engine,
-                    f"select (select count(*) from {copy.schema}.session), (select count(*) from {copy.schema}.turn)",
-                ).to_pydict()
-                cells = [copy.source.name, copy.path, *(f"{values[0]:,}" for values in counts.values())]
-                rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        with self._lock, ctrl_c():
+            table = self._overview()
             problems = len(self._all_problems())
+        rows = []
+        for row in table.to_pylist():
+            counts = ["" if row[name] is None else f"{row[name]:,}" for name in ("session_count", "turn_count")]
+            cells = [row["source"] or "not readable", row["origin"], *counts]
+            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
         head = "<tr><th>source</th><th>file</th><th>sessions</th><th>turns</th></tr>"
         return (
             f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
@@ -112,6 +110,19 @@ class Lab:
             for copy in self._refreshed()[1]:
                 copy.price()
             return to_pandas(pa.Table.from_pylist(self._all_problems(), schema=_PROBLEM_SCHEMA))
+
+    def overview(self) -> pd.DataFrame:
+        """Return a row for each history: what it is, how much is in it, and when something last happened.
+
+        Columns: source (the tool; NULL where the file cannot be read), origin (the file), size_bytes (with its WAL),
+        session_count, turn_count, last_activity_at (UTC; NULL where the tool keeps no times), problem_count (rows of
+        `problems`). What was found and cannot be read comes last.
+
+        Raises:
+            HistoryFileError: A history that was named cannot be read.
+        """
+        with self._lock, ctrl_c():
+            return to_pandas(self._overview())
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Self]:
@@ -325,6 +336,10 @@ class Lab:
             connection = engine.full if with_texts else engine.narrow
             queries.make_views(connection, copies, FRAMES, with_texts=with_texts)
             self._views[with_texts] = state
+
+    def _overview(self) -> pa.Table:
+        engine, copies = self._refreshed()
+        return overview_of(engine, copies, self._all_problems())
 
     def _all_problems(self) -> list[Mapping[str, Any]]:
         histories = self._histories

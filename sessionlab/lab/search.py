@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,11 +59,12 @@ COLUMNS = (
 _TEXTS: Mapping[str, Kind] = {"reasoning": "message", "content": "message", "arguments": "tool_call"}
 _PIECE = 50_000
 _SHOWN = 80
+_MOST = 4 * _SHOWN  # bytes of so many characters
+# A mark stands for nothing but the hit, so those of the text itself become single ones.
+_OTHER_MARKS = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 _LEAST_AROUND = 20
 # What ends a line, moves a cursor or turns the reading direction becomes a blank.
 _BLANK = re.compile("[\\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
-# The marks of the hit stand for nothing else.
-_OTHER_MARKS = str.maketrans("«»", "‹›")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _places(engine: Engine, copy: Copy, sought: Search) -> tuple[pa.Table, int]:
     engine.narrow.register("hits", hits)
     try:
         where = " and ".join(["true", *conditions, *query.times])
-        found = run(engine, f"{select} where {where} order by _row", [*query.values, *query.time_values])
+        found = run(engine, f"{select} where {where} order by _after, _rank, _key", [*query.values, *query.time_values])
         if not query.times:
             return found, 0
         where = " and ".join(["created_at is null", *conditions])
@@ -190,34 +190,38 @@ def _snippets(texts: pa.LargeStringArray, pattern: str) -> Iterator[str]:
 
     RE2 alone says where the hit is. Splitting there once gives what stands before and after it.
     """
-    sides = pc.split_pattern_regex(texts, f"(?i){pattern}", max_splits=1)
-    ends = pc.binary_length(sides.flatten()).to_numpy()
+    split = pc.split_pattern_regex(texts, f"(?i){pattern}", max_splits=1)
+    sides = pc.binary_length(split.flatten()).to_numpy()
     lengths = pc.binary_length(texts).to_numpy()
     starts = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset :]
     data = memoryview(texts.buffers()[2])
-    for start, length, before, after in zip(starts, lengths, ends[0::2], ends[1::2], strict=False):
-        hit, end = start + before, start + length
-        yield _snippet(data, int(start), int(hit), int(end - after), int(end))
+    starts = starts[: len(texts)]
+    ends = starts + lengths
+    places = (starts, starts + sides[0::2], ends - sides[1::2], ends)
+    for start, hit, hit_end, end in zip(*(place.tolist() for place in places), strict=True):
+        yield _snippet(data, start, hit, hit_end, end)
 
 
 def _snippet(data: memoryview, start: int, hit: int, hit_end: int, end: int) -> str:
-    """Return the characters around a hit in bytes of UTF-8, of which no more are decoded than may be shown."""
-    most = 4 * _SHOWN
-    is_long = hit_end - hit > most
-    middle = _one_line(data[hit : hit + most if is_long else hit_end])
-    if is_long or len(middle) > _SHOWN:
+    """Return the characters around a hit, all given in bytes of UTF-8; no more are decoded than may be shown."""
+    middle = _decoded(data[hit : min(hit_end, hit + _MOST)])
+    if len(middle) > _SHOWN or hit_end - hit > _MOST:
         middle = middle[: _SHOWN - 1] + "…"
-    left = _one_line(data[max(start, hit - most) : hit]).lstrip()
-    right = _one_line(data[hit_end : min(end, hit_end + most)]).rstrip()
+    before, after = _decoded(data[max(start, hit - _MOST) : hit]), _decoded(data[hit_end : min(end, hit_end + _MOST)])
+    left, right = _one_line(before[-_SHOWN:]).lstrip(), _one_line(after[:_SHOWN]).rstrip()
     room = max(_SHOWN - len(middle), _LEAST_AROUND)
-    of_left = max(room // 2, room - len(right))
-    of_right = max(room // 2, room - len(left))
-    is_cut_left = len(left) > of_left or hit - start > most
-    is_cut_right = len(right) > of_right or end - hit_end > most
-    left = left[len(left) - min(len(left), of_left) :]
-    return f"{'…' * is_cut_left}{left}«{middle}»{right[:of_right]}{'…' * is_cut_right}"
+    of_left, of_right = max(room // 2, room - len(right)), max(room // 2, room - len(left))
+    is_cut_left = len(left) > of_left or len(before) > _SHOWN or hit - start > _MOST
+    is_cut_right = len(right) > of_right or len(after) > _SHOWN or end - hit_end > _MOST
+    around = f"{left[-of_left:]}«{_one_line(middle)}»{right[:of_right]}"
+    return f"{'…' * is_cut_left}{around}{'…' * is_cut_right}"
 
 
-def _one_line(data: memoryview) -> str:
-    text = bytes(data).decode("utf-8", "ignore")  # a character at the edge may be cut in two
-    return _BLANK.sub(" ", text).translate(_OTHER_MARKS)
+def _decoded(data: memoryview) -> str:
+    return str(data, "utf-8", "ignore")  # a character at the edge may be cut in two
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable() or "  " in text:
+        text = _BLANK.sub(" ", text)
+    return text if text.isascii() else text.replace("«", _OTHER_MARKS[0]).replace("»", _OTHER_MARKS[1])

@@ -1,5 +1,5 @@
--- What is known of the places of a search's hits, registered as `hits`: one row for each, in recording order.
--- A call stands after the message that asked for it, and its result may have come before that message was recorded.
+-- What is known of the places of a search's hits, registered as `hits`: one row for each.
+-- `_after` and `_rank` put them in order: a call stands after the message that asked for it, and its result may have come before that message was recorded.
 
 with
 message_hits as (
@@ -22,10 +22,10 @@ message_hits as (
         c.tool_name,
         m.role,
         make_timestamp(m.created_at) as created_at,
-        m.message_key as after_key
+        m.message_key as _after
     from hits h
     join facts.message m on m.message_key = h._key
-    left join facts.tool_call c on c.result_key = m.message_key and h._text = 'content'
+    left join facts.tool_call c on c.result_key = case when h._text = 'content' then m.message_key end
     where h._text <> 'arguments'
 ),
 argument_hits as (
@@ -44,7 +44,7 @@ argument_hits as (
         c.tool_name,
         'assistant' as role,
         make_timestamp(c.started_at) as created_at,
-        coalesce(least(c.turn_key, c.result_key), c.tool_call_key) as after_key
+        coalesce(least(c.turn_key, c.result_key), c.tool_call_key) as _after
     from hits h
     join facts.tool_call c on c.tool_call_key = h._key
     left join facts.message m on m.message_key = c.turn_key
@@ -73,8 +73,7 @@ select
     facts.origin() as origin,
     h._session_key,
     h._turn_key,
-    row_number() over (
-        order by h.after_key, list_position(['reasoning', 'content', 'arguments', 'result'], h.place), h._key
-    ) as _row
+    h._after,
+    list_position(['reasoning', 'content', 'arguments', 'result'], h.place) as _rank
 from all_hits h
 left join facts.session s on s.session_key = h._session_key

@@ -1,0 +1,99 @@
+"""One session as it went: its messages in order, each with its turn and the tool calls that it asked for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sessionlab.lab.frames import FRAMES
+
+if TYPE_CHECKING:
+    from sessionlab.lab.lab import Lab
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One message with the tool calls that it asked for, or tool calls that no message asked for.
+
+    Attributes:
+        message: A row of `messages`, or None.
+        turn: The row of `turns` where the message is a model's response.
+        tool_calls: Rows of `tool_calls`.
+        follows: The `message_index` of the message that it follows, where that is not the one before.
+    """
+
+    message: Row | None = None
+    turn: Row | None = None
+    tool_calls: tuple[Row, ...] = ()
+    follows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """One session: its row of `sessions`, its rows of the other frames, and the steps that they make."""
+
+    session: Row
+    messages: Sequence[Row]
+    turns: Sequence[Row]
+    tool_calls: Sequence[Row]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The messages in order. One that is a tool call's result is no step; the call has it."""
+        ids = {message["message_id"]: message["message_index"] for message in self.messages}
+        turns = {turn["turn_id"]: turn for turn in self.turns}
+        asked: dict[str, list[Row]] = defaultdict(list)
+        waiting: list[Row] = []
+        for call in self.tool_calls:
+            (asked[call["turn_id"]] if call["turn_id"] in ids else waiting).append(call)
+        results = Counter(_result(call) for call in self.tool_calls if call["status"] != "unanswered")
+        steps: list[Step] = []
+        before: str | None = None
+        for message in self.messages:
+            parent = message["parent_message_id"]
+            follows = ids[parent] if parent in ids and before is not None and parent != before else None
+            before = message["message_id"]
+            if message["role"] == "tool" and results[_as_result(message)]:
+                results[_as_result(message)] -= 1
+                calls = [call for call in waiting if _result(call) == _as_result(message)][:1]
+                waiting = [call for call in waiting if call not in calls]
+                steps.extend(Step(tool_calls=(call,)) for call in calls)
+                continue
+            steps.append(
+                Step(
+                    message=message,
+                    turn=turns.get(message["message_id"]),
+                    tool_calls=tuple(asked[message["message_id"]]),
+                    follows=follows,
+                )
+            )
+        return [*steps, *(Step(tool_calls=(call,)) for call in waiting)]
+
+
+def _result(call: Row) -> tuple[Any, Any]:
+    return call["turn_id"], call["result"]
+
+
+def _as_result(message: Row) -> tuple[Any, Any]:
+    return message["turn_id"], message["content"]
+
+
+def read_transcript(lab: Lab, source: str, session_id: str) -> Transcript:
+    """Return one session, all of one moment.
+
+    Raises:
+        HistoryFileError: A history cannot be read.
+    """
+    one: dict[str, Any] = {"source": source, "session_id": session_id}
+    without_texts = [column.name for column in FRAMES["turns"].columns if column.text is None]
+    with lab.snapshot():
+        return Transcript(
+            session=lab.frame("sessions", to="arrow", **one).to_pylist()[0],
+            messages=lab.frame("messages", to="arrow", **one).to_pylist(),
+            turns=lab.frame("turns", columns=without_texts, to="arrow", **one).to_pylist(),
+            tool_calls=lab.frame("tool_calls", to="arrow", **one).to_pylist(),
+        )
