@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def test_the_first_screen_names_both_commands() -> None:
 
 def test_all_python_of_the_readme_runs_in_its_order(tmp_path: Path, elsewhere: dict[str, str]) -> None:
     assert len(PYTHON) >= 4
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     code = "\n".join(PYTHON)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

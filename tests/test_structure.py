@@ -57,7 +57,7 @@ def test_the_imports_point_down_the_floors() -> None:
         ("__init__.py", "import sessionlab.model", "when first used"),
         ("__init__.py", "import pandas", "standard library only"),
         ("sources/other.py", "import duckdb", "only sessionlab/lab does"),
-        ("cli.py", "from duckdb import connect", "only sessionlab/lab does"),
+        ("cli/reading.py", "from duckdb import connect", "only sessionlab/lab does"),
         ("lab/other.py", "def f() -> None:\n    from sessionlab.browser import browser", "browser stands above"),
         ("lab/lab.py", "from sessionlab.browser import browser", "browser stands above"),
         ("plots.py", "import os", "stands on no floor"),
