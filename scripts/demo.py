@@ -23,6 +23,8 @@ QUERY = """\
 select source, model, sum(tokens) as tokens, round(sum(cost_usd), 2) as cost_usd
 from token_usage group by all order by tokens desc limit 8"""
 
+SOUGHT = "release notes"
+
 # What is shown: a heading, the call as it is written in Python, and the columns that fit.
 FRAMES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
@@ -38,7 +40,7 @@ FRAMES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "Tool calls that did not work, with what came of them",
         "tool_calls",
-        {"limit": 6, "columns": ["source", "tool_name", "arguments", "status", "result"], "is_error": True},
+        {"limit": 6, "columns": ["source", "tool_name", "status", "result"], "is_error": True},
     ),
     (
         "The model configurations that answers were given with",
@@ -58,6 +60,8 @@ def main() -> int:
     for line in (
         f"{binary}sessionlab frame turns {SAMPLE} --where finish_reason=error",
         f'{binary}sessionlab sql "select agent_name, count(*) as sessions from sessions group by all" {SAMPLE}',
+        f"{binary}sessionlab sources {SAMPLE}",
+        f'{binary}sessionlab show "two windows" {SAMPLE}',
         f"{binary}sessionlab --help",
         f"{binary}jupyter lab notebooks",
     ):
@@ -77,7 +81,7 @@ def show(console: Console, *, leave_out: tuple[str, ...] = ()) -> None:
     )
     console.print(f'>>> lab = sessionlab.open("{SAMPLE}")\n', style="bold")
     shown = ["source", "origin", "session_count", "turn_count", "problem_count"]
-    overview["origin"] = [os.path.relpath(path) for path in overview["origin"]]
+    overview["origin"] = [os.path.relpath(path, SAMPLE) for path in overview["origin"]]
     _show(console, "What was found", ">>> lab.overview()", overview[shown])
     for heading, name, asked in FRAMES:
         if name in leave_out:
@@ -85,6 +89,8 @@ def show(console: Console, *, leave_out: tuple[str, ...] = ()) -> None:
         arguments = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in asked.items())]).replace("'", '"')
         _show(console, heading, f">>> lab.frame({arguments})", lab.frame(name, **asked))
         if name == "tool_calls":
+            found = lab.search(SOUGHT, limit=5)[["source", "session_name", "place", "snippet"]]
+            _show(console, "Where something was said", f'>>> lab.search("{SOUGHT}", limit=5)', found)
             call = '>>> lab.sql("""' + QUERY.replace("\n", "\n... ") + '""").pandas()'
             _show(console, "Tokens and US dollars of each model, by SQL", call, lab.sql(QUERY).pandas())
 
