@@ -117,7 +117,12 @@ class Attachment:
 
     def rows(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run a SELECT of SQLite's; every column comes as text."""
-        return self._reader.execute("select * from sqlite_query('history', $1)", [sql])
+        import duckdb
+
+        try:
+            return self._reader.execute("select * from sqlite_query('history', $1)", [sql])
+        except UnicodeDecodeError as error:  # the message quotes a name in the file that is not UTF-8
+            raise duckdb.InvalidInputException(error.object.decode("utf-8", "replace")) from error
 
     @contextlib.contextmanager
     def sqlite(self) -> Iterator[sqlite3.Connection]:
@@ -217,12 +222,16 @@ def is_busy(error: BaseException | None) -> bool:
 
 
 def signature_of(path: str) -> Signature:
-    """Return what changes when a SQLite file changes: size and time of the file, its WAL and its journal."""
+    """Return what changes when a SQLite file changes: size and times of the file, its WAL and its journal.
+
+    The time of the last change of anything about the file cannot be set back, as programs that copy files do with the
+    other one. For the other two it says nothing: as root, SQLite sets their owner whenever it opens them.
+    """
     found: list[Any] = []
     for part in ("", "-wal", "-journal"):
         try:
             status = os.stat(path + part)
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns, 0 if part else status.st_ctime_ns))
         except OSError:
             found.append(None)
     return tuple(found)
@@ -264,7 +273,7 @@ def _settle(target: str, shown: str) -> None:
             connection.execute("select count(*) from sqlite_schema").fetchone()
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where a message quotes what is not UTF-8
         raise HistoryFileError(f"{shown!r} cannot be read: {error}. See that it is whole.") from error
 
 
@@ -283,7 +292,7 @@ def _tidy(path: str) -> None:
             connection.execute("select count(*) from sqlite_schema").fetchone()
         finally:
             connection.close()
-    except (sqlite3.Error, OSError, StoreBusyError):
+    except (sqlite3.Error, UnicodeDecodeError, OSError, StoreBusyError):
         _logger.debug("%s keeps an empty WAL from being read", path)
     finally:
         if lock is not None:

@@ -168,7 +168,7 @@ def ctrl_c() -> Iterator[None]:
     """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError."""
     try:
         yield
-    except (RuntimeError, duckdb.InterruptException) as error:
+    except (RuntimeError, duckdb.Error) as error:
         if is_interrupt(error):
             raise KeyboardInterrupt from error
         raise
@@ -176,7 +176,8 @@ def ctrl_c() -> Iterator[None]:
 
 def is_interrupt(error: BaseException) -> bool:
     """Return whether DuckDB's error means that it was interrupted."""
-    return isinstance(error, duckdb.InterruptException) or str(error) == "Query interrupted"
+    text = str(error)  # the second where it strikes while DuckDB reads what Python hands it
+    return isinstance(error, duckdb.InterruptException) or text == "Query interrupted" or "KeyboardInterrupt:" in text
 
 
 def never_free(thing: object) -> None:

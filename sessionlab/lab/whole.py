@@ -16,6 +16,7 @@ from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import Signature, signature_of
 from sessionlab.lab.configs import identified
 from sessionlab.lab.copying import Copy
+from sessionlab.lab.engine import is_interrupt
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
 from sessionlab.lab.raw import Statements, read_raw, see_one_table
 from sessionlab.lab.texts import Texts, in_order
@@ -50,6 +51,7 @@ class WholeCopy(Copy):
         self.source: WholeSource = source
         self.folder = folder
         self._signature: Signature | None = None
+        self._is_settled = False
         self._kinds: set[Kind] = set()
         self._found: Sequence[Problem] = ()
         attachment.is_as_text = True
@@ -105,9 +107,16 @@ class WholeCopy(Copy):
         """
         if self.texts[kind].until >= 0:
             return
-        if self._is_current():
+        if self._signature is not None and not self._count(
+            kind
+        ):  # none can be missing, whatever has become of the file
+            self._kinds.add(kind)
+            self.texts[kind].until = max(0, self._until)
+            return
+        # Held facts need texts of the same size and times: that these are a little newer is better than none.
+        if self._is_unchanged() and (self._is_settled or is_held):
             _, texts, _ = self._fetch((), {kind})
-            if self._is_current():
+            if self._is_unchanged() and len(texts[kind]) == self._count(kind):
                 self._kinds.add(kind)
                 self._keep(texts)
                 self.version += 1
@@ -121,7 +130,13 @@ class WholeCopy(Copy):
         self._read_all()
 
     def _is_current(self) -> bool:
+        return self._is_settled and self._is_unchanged()
+
+    def _is_unchanged(self) -> bool:
         return self._signature is not None and self._signature == self._signature_now()
+
+    def _count(self, kind: Kind) -> int:
+        return int(self._engine.narrow.execute(f"select count(*) from {self.schema}.{kind}").fetchall()[0][0])
 
     def _signature_now(self) -> Signature:
         return (signature_of(self.path), *(signature_of(path) for path in self._side_paths()))
@@ -139,6 +154,9 @@ class WholeCopy(Copy):
     def _read_all(self) -> None:
         """Read the facts, and the texts of the kinds that were asked for."""
         signature = self._signature_now()
+        # What has just been written can be written again without a trace, also while it is being read.
+        self._is_settled = False
+        is_settled = _age_s(signature) > _UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
         self._create()
         for table, rows in facts.items():
@@ -149,8 +167,7 @@ class WholeCopy(Copy):
         self._found = problems
         self._until = max([0, *(_last_key(facts[table]) for table in ("message", "turn", "session_usage"))])
         self.version += 1
-        # What has just been written can be written again without a trace.
-        self._signature = signature if _age_s(signature) > _UNSETTLED_S else None
+        self._signature, self._is_settled = signature, is_settled
 
     def _keep(self, texts: Mapping[Kind, pa.Table]) -> None:
         for kind, rows in texts.items():
@@ -169,7 +186,7 @@ class WholeCopy(Copy):
                     raw, problems = read_raw(reader, self._attachment, self.source, with_texts=bool(kinds))
             finally:
                 self._attachment.leave()
-            side_tables, side_problems = self._read_side_files()
+            side_tables, side_problems = self._read_side_files() if facts else ({}, ())
             with Statements(reader, self.source, self.path) as statements:
                 statements.add({**raw, **side_tables})
                 statements.run("prepare")
@@ -178,7 +195,9 @@ class WholeCopy(Copy):
                     return {}, texts, []
                 tables, found = self._facts(facts, statements)
                 return tables, texts, [*problems, *side_problems, *found]
-        except (duckdb.Error, sqlite3.Error, pa.ArrowException) as error:
+        except (duckdb.Error, sqlite3.Error, pa.ArrowException, UnicodeDecodeError) as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole, and that no other "
                 "program holds a lock on it."

@@ -55,7 +55,7 @@ SOURCE = WholeSource(
     ],
     # awful_configs.api_key is not among them: it holds the user's key in clear text.
     tables={
-        "conversations": ("session_name",),
+        "conversations": ("id", "session_name"),
         "messages": ("role", "content", "conversation_id"),
         "awful_configs": (
             "api_base",

@@ -2,10 +2,14 @@
 -- No row has a time, no answer says which configuration it was given with.
 
 -- name: prepare_facts
+-- A cast alone would round 1.5 to 2, which is another conversation.
+create macro raw.whole(given) as
+    case when try_cast(given as double) = try_cast(given as bigint) then try_cast(given as bigint) end;
+
 create table raw.line as
 select
     _row as id,
-    try_cast(conversation_id as bigint) as conversation_id,
+    raw.whole(conversation_id) as conversation_id,
     conversation_id as given_conversation_id,
     role,
     -- The fixed texts of the preamble; the template's own messages that follow them look like any other.
@@ -21,14 +25,13 @@ from raw.messages;
 create table raw.config as
 select
     _row as id,
-    try_cast(conversation_id as bigint) as conversation_id,
+    raw.whole(conversation_id) as conversation_id,
     conversation_id as given_conversation_id,
     api_base,
     model,
-    case when try_cast(context_max_tokens as bigint) >= 0 then try_cast(context_max_tokens as bigint) end
-        as context_max_tokens,
-    case when try_cast(assistant_minimum_context_tokens as bigint) >= 0
-        then try_cast(assistant_minimum_context_tokens as bigint) end as assistant_minimum_context_tokens,
+    case when raw.whole(context_max_tokens) >= 0 then raw.whole(context_max_tokens) end as context_max_tokens,
+    case when raw.whole(assistant_minimum_context_tokens) >= 0 then raw.whole(assistant_minimum_context_tokens) end
+        as assistant_minimum_context_tokens,
     context_max_tokens as given_context,
     assistant_minimum_context_tokens as given_minimum,
     stop_words
@@ -56,7 +59,8 @@ select
 from (
     select conversation_id, any_value(name) as name, bool_or(is_there) as is_there
     from (
-        select _row as conversation_id, session_name as name, true as is_there
+        -- In a table that was made anew without its key, the row's number is not the id.
+        select coalesce(raw.whole(id), _row) as conversation_id, session_name as name, true as is_there
         from raw.conversations
         union all
         select distinct conversation_id, null, false
@@ -251,7 +255,7 @@ from raw.conversation
 where not is_there and conversation_id is not null
 union all
 select
-    'conversations ' || c._row,
+    'conversations ' || coalesce(raw.whole(c.id), c._row),
     'session_name is NULL; the session has no name',
     null
 from raw.conversations c
