@@ -83,12 +83,12 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
 
-def _without_secrets(value: Any, name: str = "") -> Any:
+def without_secrets(value: Any, name: str = "") -> Any:
     """Return `value` with everything that looks like a secret replaced, however deep it lies."""
     if isinstance(value, Mapping):
-        return {str(key): _without_secrets(inner, str(key)) for key, inner in value.items()}
+        return {str(key): without_secrets(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_secrets(inner, name) for inner in value]
+        return [without_secrets(inner, name) for inner in value]
     if isinstance(value, str):
         if value and re.search(_SENSITIVE_NAME, _snake(name)):
             return REMOVED
@@ -109,7 +109,7 @@ def _without_login(api_base: str) -> str:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:  # not an address at all, for example an unclosed [
         return REMOVED
-    query = urlencode([(name, _without_secrets(value, name)) for name, value in pairs], quote_via=quote, safe="[]")
+    query = urlencode([(name, without_secrets(value, name)) for name, value in pairs], quote_via=quote, safe="[]")
     address = urlunsplit((parts.scheme, host, parts.path, query, ""))
     return re.sub(_SENSITIVE_VALUE, REMOVED, address if has_scheme else address.removeprefix("//"))
 
@@ -176,7 +176,7 @@ class ModelConfig:
         if self.api_base is not None:
             object.__setattr__(self, "api_base", _without_login(self.api_base))
         if self.extra is not None:
-            clean = _without_secrets(self.extra)
+            clean = without_secrets(self.extra)
             text = to_json(clean)
             if REMOVED in text and text != to_json(dict(self.extra)):
                 warn("ModelConfig(extra=…) held what looks like a secret; it was replaced by '[removed]'.")

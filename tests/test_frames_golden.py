@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import sessionlab
-from sessionlab.lab.raw import file_id
+from sessionlab.lab.statements import file_id
 
 if TYPE_CHECKING:
     from pathlib import Path

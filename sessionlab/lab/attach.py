@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +26,10 @@ _logger = logging.getLogger("sessionlab")
 _MAGIC = b"SQLite format 3\0"
 _BUSY_MS = 10_000
 _TRIES = 8
+# A copy of so much takes about as long as reading it, and room.
+_QUIET_BYTES = 256 << 20
+UNSETTLED_S = 2.0
+"""Within so long after a change another one can leave a file's size and time as they are."""
 
 Signature = tuple[Any, ...]
 
@@ -62,7 +67,10 @@ class Attachment:
 
     Attributes:
         path: The file, as the user named it.
-        is_as_text: Every column comes as text, whatever its type; else one value of a wrong type stops a scan.
+        is_foreign: It is another tool's: every column comes as text, since one value of a wrong type would stop a
+            scan; a file that was cut off is read as far as it goes; and no copy of it is kept.
+        is_quiet: Take a copy instead of a lock where that is quick, since a tool that cannot wait for a lock fails.
+        damage: What is wrong with the file as a whole, though it can be read; None where nothing is.
         is_still: While it is attached and a transaction reads it, nobody can change it: it is in rollback mode, or a
             private copy.
 
@@ -72,7 +80,9 @@ class Attachment:
 
     def __init__(self, reader: duckdb.DuckDBPyConnection, path: str, folder: str) -> None:
         self.path = path
-        self.is_as_text = False
+        self.is_foreign = False
+        self.is_quiet = False
+        self.damage: str | None = None
         self.is_still = False
         self._attached = path
         self._reader = reader
@@ -140,6 +150,9 @@ class Attachment:
 
     def _attach(self) -> None:
         look = _look_at(self.gate.path, self.path)
+        self.damage = None
+        if self.is_quiet and self._attach_quietly(look):
+            return
         if look.is_readable_in_place:
             if look.needs_tidying:
                 self._stack.callback(_tidy, self.gate.path)
@@ -147,13 +160,69 @@ class Attachment:
                 self._attach_file(self.gate.path)
             except HistoryFileError as error:
                 # A copy of a file that somebody is writing would be torn.
-                if not (look.has_journal or look.is_wal) or is_busy(error.__cause__):
+                if is_busy(error.__cause__):
+                    raise
+                if self.is_foreign and not (look.has_journal or look.has_wal_content) and self._attach_cut_off():
+                    return
+                if not (look.has_journal or look.is_wal):
                     raise
             else:
                 self.is_still = not look.is_wal
                 return
         self._attach_file(self._copy(look))
         self.is_still = True
+
+    def _attach_quietly(self, look: _Look) -> bool:
+        """Attach a copy that was taken without a lock, and return True; False where only a lock makes it whole.
+
+        In rollback mode a file is whole while it has no journal, and a change shows in its size or time.
+        """
+        path, signature = self.gate.path, signature_of(self.gate.path)
+        if look.is_wal or look.has_journal or _size(path) > _QUIET_BYTES or age_s(signature) < UNSETTLED_S:
+            return False
+        target = self._new_copy()
+        try:
+            _copy_files(path, target, [""])
+        except OSError:  # there may be no room for a copy
+            return False
+        if signature_of(path) != signature:
+            return False
+        try:
+            self._attach_file(target)
+        except HistoryFileError:
+            self._detach()
+            return False
+        self.is_still = True
+        return True
+
+    def _attach_cut_off(self) -> bool:
+        """Attach a copy of a file that has lost its end, made as long as it says it is; False where it has not.
+
+        SQLite refuses a file that is shorter than it says, as a whole. Of one with empty pages it reads the others.
+        """
+        target = self._new_copy()
+        try:
+            _copy_files(self.gate.path, target, [""])
+            with open(target, "r+b") as file:
+                head = file.read(100)
+                page = int.from_bytes(head[16:18]) if head[16:18] != b"\0\1" else 65_536
+                said, there = int.from_bytes(head[28:32]), os.path.getsize(target) // max(page, 1)
+                if len(head) < 100 or not 0 < there < said:
+                    return False
+                file.truncate(said * page)
+            self._attach_file(target)
+        except OSError:  # of which our own error is one
+            return False
+        self.is_still = True
+        self.damage = f"the file is cut off: it has {there:,} of its {said:,} pages. A backup may have more"
+        return True
+
+    def _new_copy(self) -> str:
+        """Return the path of a private copy to make, which is gone once the file is left."""
+        target = os.path.join(self._folder, f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}.db")
+        self._copies.pop(target, None)
+        self._stack.callback(_remove, target)
+        return target
 
     def _attach_file(self, path: str) -> None:
         import duckdb
@@ -163,7 +232,7 @@ class Attachment:
             self._stack.callback(self._detach)
             self._detach()  # what Ctrl-C may have left
             self._attached = path
-            self._reader.execute(f"set sqlite_all_varchar = {str(self.is_as_text).lower()}")
+            self._reader.execute(f"set sqlite_all_varchar = {str(self.is_foreign).lower()}")
             self._reader.execute(f"attach '{quoted}' as history (type sqlite, read_only, busy_timeout {_BUSY_MS})")
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
@@ -178,8 +247,9 @@ class Attachment:
 
     def _copy(self, look: _Look) -> str:
         """Return the path of a private copy of the file with its WAL or journal, made anew where it has changed."""
-        name = f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}"
-        target = os.path.join(self._folder, name + ".db")
+        target = os.path.join(self._folder, f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}.db")
+        if self.is_foreign:
+            target = self._new_copy()  # there may be keys in it
         parts = ["", "-wal" if look.is_wal else "-journal"]
         signature = signature_of(self.gate.path)
         if self._copies.get(target) == signature:
@@ -202,14 +272,19 @@ class Attachment:
                 f"there is room in {self._folder!r}."
             ) from error
         _settle(target, self.path)
-        self._copies[target] = signature
+        if not self.is_foreign and age_s(signature) > UNSETTLED_S:
+            self._copies[target] = signature
         return target
 
 
-def _copy_files(path: str, target: str, parts: list[str]) -> None:
+def _remove(path: str) -> None:
     for part in ("", "-wal", "-shm", "-journal"):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(target + part)
+        with contextlib.suppress(OSError):
+            os.remove(path + part)
+
+
+def _copy_files(path: str, target: str, parts: list[str]) -> None:
+    _remove(target)
     for part in parts:
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(path + part, target + part)
@@ -235,6 +310,12 @@ def signature_of(path: str) -> Signature:
         except OSError:
             found.append(None)
     return tuple(found)
+
+
+def age_s(*signatures: Signature) -> float:
+    """Return for how long a file, and those beside it, have not changed."""
+    times = [part[2] for signature in signatures for part in signature if part is not None]
+    return time.time() - max(times, default=0) / 1e9
 
 
 def _look_at(path: str, shown: str) -> _Look:

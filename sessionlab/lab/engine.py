@@ -205,3 +205,8 @@ def _extension_path() -> str:
 def literal(value: Any) -> str:
     """Return a text as an SQL literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

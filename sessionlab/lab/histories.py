@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sessionlab.errors import HistoryFileError, warn
-from sessionlab.lab.attach import Attachment, Signature, signature_of
+from sessionlab.lab.attach import Attachment, Signature, is_busy, signature_of
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import Engine
 from sessionlab.lab.incoming import Kind
@@ -108,9 +108,9 @@ class Histories:
                 found = _in_default_places() if path is None else self._in_folder(path)
                 ready = [copy for one in found if (copy := self._refreshed(one, path, kinds, failed)) is not None]
                 copies += sorted(ready, key=lambda copy: (copy.source.name, copy.path))
-        kept: dict[str, Copy] = {}
+        kept: dict[object, Copy] = {}
         for copy in copies:
-            kept.setdefault(os.path.realpath(copy.path), copy)
+            kept.setdefault(_identity(copy.path), copy)
         self.copies = list(kept.values())
         for gone in set(self._by_path) - {copy.path for copy in self.copies}:
             self._by_path.pop(gone).drop()
@@ -130,7 +130,8 @@ class Histories:
         try:
             self._read(path, folder, kinds)
         except HistoryFileError as error:
-            self._failed[path] = (signature, str(error))
+            # A lock can go without a trace, so such a file is looked at again each time.
+            self._failed[path] = (() if is_busy(error.__cause__) else signature, str(error))
             return None
         return self._by_path[path]
 
@@ -153,6 +154,7 @@ class Histories:
             return
         _refuse_what_is_no_file(path)
         attachment = Attachment(self._engine.reader, path, self._engine.folder)
+        attachment.is_foreign = True  # until it is known to be ours
         with attachment:
             source = _source_of(attachment, path)
         copy = _copy_of(self._engine, source, path, f"h{self._count}", attachment, folder)
@@ -172,6 +174,15 @@ def _in_default_places() -> Iterator[str]:
         for path in source.default_paths():
             if os.path.exists(path):
                 yield os.path.abspath(path)
+
+
+def _identity(path: str) -> object:
+    """Return what tells a file apart from others, whatever its names."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path
+    return status.st_dev, status.st_ino
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -36,6 +36,7 @@ class KeyedCopy(Copy):
         self._state: tuple[str, int, int] | None = None
         self._file: tuple[int, int] | None = None
         self._calls_before_turns = False
+        attachment.is_foreign = False
         super().__init__(engine, path, schema, attachment)
 
     def _create(self) -> None:
@@ -50,7 +51,7 @@ class KeyedCopy(Copy):
         """
         self.refresh()
 
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:
+    def refresh(self, kinds: Collection[Kind] = ()) -> None:  # noqa: ARG002 - texts wait until they are asked for
         """Copy what has come since the last time; texts wait until they are asked for.
 
         Args:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import QueryError
 from sessionlab.lab.copying import Copy
-from sessionlab.lab.engine import is_interrupt
+from sessionlab.lab.engine import is_interrupt, quoted
 from sessionlab.lab.frames import Column, Frame
 from sessionlab.lab.result import Result, plain
 
@@ -143,14 +143,10 @@ def _as_bigint(text: str, names: Sequence[str], kinds: Sequence[str]) -> str:
     """Return the query with its sums as whole numbers that leave DuckDB as they are."""
     given = [f"c{number}" for number in range(len(names))]
     wanted = [
-        f"{column}::bigint as {_quoted(name)}" if kind in _HUGE else f"{column} as {_quoted(name)}"
+        f"{column}::bigint as {quoted(name)}" if kind in _HUGE else f"{column} as {quoted(name)}"
         for column, name, kind in zip(given, names, kinds, strict=True)
     ]
     return f"select {', '.join(wanted)} from (\n{text.strip().rstrip(';')}\n) as query({', '.join(given)})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def make_views(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import sqlite3
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,13 @@ import duckdb
 import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
-from sessionlab.lab.attach import Signature, signature_of
-from sessionlab.lab.configs import identified
+from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, signature_of
+from sessionlab.lab.configs import name_configs
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import is_interrupt
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
-from sessionlab.lab.raw import Statements, read_raw, see_one_table
+from sessionlab.lab.raw import read_raw, see_one_table
+from sessionlab.lab.statements import Statements
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.model import storable
 from sessionlab.sources import Problem
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from sessionlab.lab.attach import Attachment
     from sessionlab.lab.engine import Engine
     from sessionlab.sources import WholeSource
-
-# Within so long after a change another one can leave a file's size and time as they are.
-_UNSETTLED_S = 2.0
 
 
 class WholeCopy(Copy):
@@ -54,7 +51,7 @@ class WholeCopy(Copy):
         self._is_settled = False
         self._kinds: set[Kind] = set()
         self._found: Sequence[Problem] = ()
-        attachment.is_as_text = True
+        attachment.is_foreign = True
         super().__init__(engine, path, schema, attachment)
 
     @property
@@ -156,7 +153,7 @@ class WholeCopy(Copy):
         signature = self._signature_now()
         # What has just been written can be written again without a trace, also while it is being read.
         self._is_settled = False
-        is_settled = _age_s(signature) > _UNSETTLED_S
+        is_settled = age_s(*signature) > UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
         self._create()
         for table, rows in facts.items():
@@ -179,13 +176,17 @@ class WholeCopy(Copy):
         self, facts: Collection[str], kinds: Collection[Kind]
     ) -> tuple[dict[str, pa.Table], dict[Kind, pa.Table], list[Problem]]:
         """Return rows of the file as of one moment; it is let go of before anything is made from them."""
-        reader = self._engine.reader
+        reader, attachment = self._engine.reader, self._attachment
+        attachment.is_quiet = True
         try:
             try:
-                with self._attachment:
-                    raw, problems = read_raw(reader, self._attachment, self.source, with_texts=bool(kinds))
+                with attachment:
+                    raw, problems = read_raw(reader, attachment, self.source, with_texts=bool(kinds))
+                    if attachment.damage is not None:
+                        problems.insert(0, Problem(record="the file", reason=attachment.damage))
             finally:
-                self._attachment.leave()
+                attachment.is_quiet = False
+                attachment.leave()
             side_tables, side_problems = self._read_side_files() if facts else ({}, ())
             with Statements(reader, self.source, self.path) as statements:
                 statements.add({**raw, **side_tables})
@@ -225,10 +226,10 @@ class WholeCopy(Copy):
         for table in facts:
             columns = INCOMING[table]
             if table in self.source.statements:
-                rows = statements.fetch(table, columns)
-                tables[table] = in_order(identified(rows) if table == "model_config" else rows, columns[0][0])
+                tables[table] = in_order(statements.fetch(table, columns), columns[0][0])
             else:
                 tables[table] = _empty(columns)
+        name_configs(tables)
         if "problem" not in self.source.statements:
             return tables, []
         return tables, [Problem(**row) for row in statements.fetch("problem", PROBLEM).to_pylist()]
@@ -248,12 +249,6 @@ def _as_text(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa
 
 def _last_key(rows: pa.Table) -> int:
     return int(rows.column(0)[-1].as_py()) if rows.num_rows else 0
-
-
-def _age_s(signature: Signature) -> float:
-    """Return for how long a file and those beside it have not changed."""
-    times = [part[2] for file in signature for part in file if part is not None]
-    return time.time() - max(times, default=0) / 1e9
 
 
 def _empty(columns: Sequence[tuple[str, str]]) -> pa.Table:

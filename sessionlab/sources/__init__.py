@@ -105,7 +105,7 @@ class WholeSource(Source):
             `tool_call_text` give one row for each row of the facts. Before the facts comes `prepare_facts`, then one
             SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in the order of its keys,
             and `problem`: the record and the reason of everything that could not be read. `raw.file_id()` is a short
-            name of the file, for ids that two files might share.
+            name of the file, for ids that two files might share; what else there is for all says `lab/statements.sql`.
         side_files: What else may be read, if it is there.
     """
 

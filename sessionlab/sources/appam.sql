@@ -8,19 +8,6 @@ create macro raw.moment(text) as
     case when regexp_full_match(text, '\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)')
         then epoch_us(try_cast(regexp_replace(text, '(\.\d{6})\d+', '\1') as timestamptz)) end;
 
--- A lone surrogate is no Unicode, so the parser refuses the whole text. Escaped backslashes and pairs are put aside
--- behind control characters, which no JSON holds, and what is left of surrogates is replaced.
-create macro raw.mended(text) as
-    case when contains(lower(text), '\ud') and not regexp_matches(text, '[\x01\x02]') then
-        replace(replace(
-            regexp_replace(
-                regexp_replace(
-                    replace(text, '\\', chr(1)),
-                    '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', chr(2) || '\1' || chr(2) || '\2', 'g'),
-                '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', '\\ufffd', 'g'),
-            chr(2), '\u'), chr(1), '\\')
-    end;
-
 -- The calls that a message asks for: those of tool_calls, and without any the tool_use blocks.
 create macro raw.calls_of(tool_calls, blocks) as
     case
@@ -282,7 +269,7 @@ from (
         message_key,
         session_key,
         tool_call_id,
-        greatest(1, place + least(0, min(calls - place) over (partition by session_key, tool_call_id order by place)))
+        place + least(0, min(greatest(1, calls) - place) over (partition by session_key, tool_call_id order by place))
             as rank
     from (
         select

@@ -15,18 +15,6 @@ create macro raw.moment_of(id) as
     case when uuid_extract_version(try_cast(id as uuid)) = 7
         then epoch_us(uuid_extract_timestamp(try_cast(id as uuid))) end;
 
--- A lone surrogate is no Unicode, so the parser refuses the whole text. Escaped backslashes and pairs are put aside
--- behind control characters, which no JSON holds, and what is left of surrogates is replaced.
-create macro raw.mended(text) as
-    case when not regexp_matches(text, '[\x01\x02]') then
-        replace(replace(
-            regexp_replace(
-                regexp_replace(
-                    replace(text, '\\', chr(1)),
-                    '\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})', chr(2) || '\1' || chr(2) || '\2', 'g'),
-                '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', '\\ufffd', 'g'),
-            chr(2), '\u'), chr(1), '\\')
-    end;
 create macro raw.readable(text) as
     case when (contains(text, '\ud') or contains(text, '\uD')) and not json_valid(text)
         then coalesce(raw.mended(text), text) else text end;
@@ -413,26 +401,6 @@ select
     invocation_id
 from raw.run
 order by invocation_key
-
--- name: model_config
--- Nothing says how a model was asked.
-select
-    null as model_config_key,
-    null as model_config_id,
-    null as provider_name,
-    null as api_base,
-    null as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
-from raw.sessions
-where false
 
 -- name: message
 select

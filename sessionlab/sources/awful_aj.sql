@@ -27,7 +27,8 @@ select
     _row as id,
     raw.whole(conversation_id) as conversation_id,
     conversation_id as given_conversation_id,
-    api_base,
+    -- Another login is no other configuration.
+    regexp_replace(api_base, '^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@', '\1') as api_base,
     model,
     case when raw.whole(context_max_tokens) >= 0 then raw.whole(context_max_tokens) end as context_max_tokens,
     case when raw.whole(assistant_minimum_context_tokens) >= 0 then raw.whole(assistant_minimum_context_tokens) end
