@@ -97,18 +97,19 @@ def bytes_of(tool: str) -> bytes:
 
 
 @every_tool
-def test_a_file_that_is_cut_off_anywhere_is_an_error_when_named_and_a_problem_when_found(
+def test_a_file_that_is_cut_off_anywhere_is_an_error_or_frames_that_fit_together_and_a_problem(
     shelf: Shelf, tool: str
 ) -> None:
     data = bytes_of(tool)
-    page_size = int.from_bytes(data[16:18], "big")
 
-    @settings(max_examples=8)
-    @given(st.integers(0, len(data) - page_size))  # SQLite reads what is missing of the last page as zeros
+    @settings(max_examples=12)
+    @given(st.integers(0, len(data) - 1))
     def cut(length: int) -> None:
         frames, reasons = shelf.read(data[:length])
-        assert frames is None
-        assert len(reasons) == 1
+        if frames is None:
+            assert len(reasons) == 1
+        else:
+            assert any("the file is cut off" in reason for reason in reasons)
 
     cut()
 

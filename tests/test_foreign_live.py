@@ -101,6 +101,94 @@ def test_beside_a_live_writer_no_read_is_torn_and_the_last_one_has_everything(tm
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
+# As atuin-ai does it: each event is a transaction of one connection, with a WAL.
+_EVENTS = """
+import json, sqlite3, sys, time, uuid
+path, until = sys.argv[1], float(sys.argv[2])
+db = sqlite3.connect(path, isolation_level=None, timeout=5)
+number = 0
+while time.time() < until:
+    now = int(time.time())
+    if number % 10 == 0:
+        session, run, parent = str(uuid.uuid4()), str(uuid.uuid4()), None
+        db.execute("insert into sessions (id, created_at, updated_at) values (?, ?, ?)", [session, now, now])
+    call = {"id": f"call {number}", "name": "live", "input": {"n": number}}
+    result = {"tool_use_id": f"call {number}", "content": f"live {number}", "is_error": False}
+    for kind, data in (("user_message", {"content": f"live {number}"}), ("tool_call", call), ("tool_result", result)):
+        event = str(uuid.uuid4())
+        db.execute("begin immediate")
+        db.execute("insert into session_events values (?, ?, ?, ?, ?, ?, ?)",
+                   [event, session, parent, run, kind, json.dumps(data), now])
+        db.execute("update sessions set head_id = ?, updated_at = ? where id = ?", [event, now, session])
+        db.execute("commit")
+        parent = event
+    number += 1
+    time.sleep(0.01)
+print(number)
+"""
+# As appam does it: a session's row is written whole again, with all of its messages.
+_ROWS = """
+import json, sqlite3, sys, time, uuid
+path, until = sys.argv[1], float(sys.argv[2])
+db = sqlite3.connect(path, isolation_level=None, timeout=5)
+number = 0
+at = "2026-11-20T10:00:00+00:00"
+while time.time() < until:
+    if number % 10 == 0:
+        session, messages = str(uuid.uuid4()), []
+        db.execute("insert into session_history (id, agent_name, model, messages, started_at, updated_at)"
+                   " values (?, 'live', 'm', '[]', ?, ?)", [session, at, at])
+    call = {"id": f"call {number}", "type": "function", "function": {"name": "live", "arguments": "{}"}}
+    messages += [
+        {"role": "user", "content": f"live {number}"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": f"call {number}", "content": f"live {number}"},
+    ]
+    db.execute("update session_history set messages = ? where id = ?", [json.dumps(messages), session])
+    number += 1
+    time.sleep(0.01)
+print(number)
+"""
+
+
+def check_no_result_without_its_call(lab: sessionlab.Lab) -> int:
+    """Check that one view has each message with its session and each result with its call; return the newest prompt."""
+    with lab.snapshot():
+        messages, calls, sessions = lab.frame("messages"), lab.frame("tool_calls"), lab.frame("sessions")
+        problems = lab.problems
+    assert not problems.reason.str.contains("live|cut off|damaged").any()
+    assert set(messages.session_id) <= set(sessions.session_id)
+    live = messages[messages.content.str.startswith("live ").fillna(False)]
+    prompts = [int(text.split()[1]) for text in live[live.role == "user"].content]
+    results = [int(text.split()[1]) for text in live[live.role == "tool"].content]
+    assert prompts == list(range(len(prompts)))
+    assert results in (prompts, prompts[:-1])
+    answered = calls[(calls.tool_name == "live") & (calls.status == "ok")]
+    assert answered.result.tolist() == [f"live {number}" for number in results]
+    return len(prompts)
+
+
+@pytest.mark.parametrize(("tool", "journal", "program"), [("atuin_ai", "wal", _EVENTS), ("appam", "delete", _ROWS)])
+def test_beside_a_live_writer_there_is_no_result_without_its_call(
+    tmp_path: Path, tool: str, journal: str, program: str
+) -> None:
+    path = copy_of(tool, tmp_path / "a.db", journal)
+    with sessionlab.open(path) as lab:
+        lab.frame("messages")
+        arguments = [sys.executable, "-c", program, path, str(time.time() + SECONDS)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+            reads = last = 0
+            while writer.poll() is None:
+                found = check_no_result_without_its_call(lab)
+                assert found >= last
+                reads, last = reads + 1, found
+            out, err = writer.communicate()
+        assert err == ""
+        assert check_no_result_without_its_call(lab) == int(out)
+    assert reads >= 3
+    assert int(out) > 50
+
+
 def test_no_change_is_missed_however_quickly_changes_follow_each_other(tmp_path: Path) -> None:
     path = copy_of("awful_aj", tmp_path / "a.db")
     with closing(sqlite3.connect(path, isolation_level=None)) as db, sessionlab.open(path) as lab:
@@ -127,12 +215,13 @@ def test_a_file_in_use_by_a_long_transaction_is_an_error_of_ours_and_is_read_aft
     path = copy_of("awful_aj", tmp_path / "a.db")
     program = (
         "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
-        "db.execute('begin exclusive'); print('ready', flush=True); sys.stdin.readline(); db.execute('rollback')"
+        "db.execute('begin exclusive'); db.execute('delete from ' + sys.argv[2]); print('ready', flush=True);"
+        "sys.stdin.readline(); db.execute('rollback')"
     )
     with sessionlab.open(path) as lab:
         count = len(lab.frame("messages"))
         with subprocess.Popen(
-            [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, path, "messages"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as holder:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "ready\n"

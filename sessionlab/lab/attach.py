@@ -44,6 +44,7 @@ class _Look:
     has_shm: bool
     has_journal: bool
     is_folder_writable: bool
+    ends_within_page: bool
 
     @property
     def is_readable_in_place(self) -> bool:
@@ -153,6 +154,9 @@ class Attachment:
         self.damage = None
         if self.is_quiet and self._attach_quietly(look):
             return
+        may_be_cut_off = self.is_foreign and not (look.has_journal or look.has_wal_content)
+        if may_be_cut_off and look.ends_within_page and self._attach_cut_off():
+            return
         if look.is_readable_in_place:
             if look.needs_tidying:
                 self._stack.callback(_tidy, self.gate.path)
@@ -161,8 +165,10 @@ class Attachment:
             except HistoryFileError as error:
                 # A copy of a file that somebody is writing would be torn.
                 if is_busy(error.__cause__):
+                    if self.is_foreign and self._attach_quietly(look):
+                        return
                     raise
-                if self.is_foreign and not (look.has_journal or look.has_wal_content) and self._attach_cut_off():
+                if may_be_cut_off and self._attach_cut_off():
                     return
                 if not (look.has_journal or look.is_wal):
                     raise
@@ -175,22 +181,27 @@ class Attachment:
     def _attach_quietly(self, look: _Look) -> bool:
         """Attach a copy that was taken without a lock, and return True; False where only a lock makes it whole.
 
-        In rollback mode a file is whole while it has no journal, and a change shows in its size or time.
+        In rollback mode a file is whole while it has no journal, and each commit counts in its header.
         """
-        path, signature = self.gate.path, signature_of(self.gate.path)
-        if look.is_wal or look.has_journal or _size(path) > _QUIET_BYTES or age_s(signature) < UNSETTLED_S:
+        path = self.gate.path
+        if look.is_wal or look.ends_within_page or _size(path) > _QUIET_BYTES:
             return False
         target = self._new_copy()
-        try:
-            _copy_files(path, target, [""])
-        except OSError:  # there may be no room for a copy
-            return False
-        if signature_of(path) != signature:
+        for _ in range(_TRIES):
+            before = signature_of(path), _commits(path)
+            if before[0][2] is not None:
+                return False
+            try:
+                _copy_files(path, target, [""])
+            except OSError:  # there may be no room for a copy
+                return False
+            if before[1] is not None and (signature_of(path), _commits(path)) == before:
+                break
+        else:
             return False
         try:
             self._attach_file(target)
         except HistoryFileError:
-            self._detach()
             return False
         self.is_still = True
         return True
@@ -205,10 +216,11 @@ class Attachment:
             _copy_files(self.gate.path, target, [""])
             with open(target, "r+b") as file:
                 head = file.read(100)
-                page = int.from_bytes(head[16:18]) if head[16:18] != b"\0\1" else 65_536
-                said, there = int.from_bytes(head[28:32]), os.path.getsize(target) // max(page, 1)
+                page = _page_size(head)
+                said, there = int.from_bytes(head[28:32]), os.path.getsize(target) // page
                 if len(head) < 100 or not 0 < there < said:
                     return False
+                file.truncate(there * page)  # half a page can be taken for other rows
                 file.truncate(said * page)
             self._attach_file(target)
         except OSError:  # of which our own error is one
@@ -243,6 +255,10 @@ class Attachment:
             ) from error
 
     def _detach(self) -> None:
+        import duckdb
+
+        with contextlib.suppress(duckdb.Error):
+            self._reader.execute("rollback")  # of what Ctrl-C has cut off
         self._reader.execute("use memory; detach database if exists history")
 
     def _copy(self, look: _Look) -> str:
@@ -312,6 +328,15 @@ def signature_of(path: str) -> Signature:
     return tuple(found)
 
 
+def _commits(path: str) -> bytes | None:
+    """Return the number in a file's header that rises with each commit in rollback mode."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(28)[24:]
+    except OSError:
+        return None
+
+
 def age_s(*signatures: Signature) -> float:
     """Return for how long a file, and those beside it, have not changed."""
     times = [part[2] for signature in signatures for part in signature if part is not None]
@@ -335,7 +360,14 @@ def _look_at(path: str, shown: str) -> _Look:
         has_shm=os.path.exists(path + "-shm"),
         has_journal=_size(path + "-journal") > 0,
         is_folder_writable=os.access(os.path.dirname(path), os.W_OK) and os.access(path, os.W_OK),
+        ends_within_page=_size(path) % _page_size(head) > 0,
     )
+
+
+def _page_size(head: bytes) -> int:
+    """Return the bytes of a page by the file's header; a header that is none gives any number."""
+    size = int.from_bytes(head[16:18])
+    return 65_536 if size == 1 else max(size, 1)
 
 
 def _size(path: str) -> int:

@@ -107,8 +107,8 @@ class Copy(ABC):
             HistoryFileError: The file cannot be read, or rows went although the facts are held.
         """
 
-    def kinds_in_use(self) -> list[Kind]:
-        """Return of what kinds texts were asked for."""
+    def kinds_to_hold(self) -> list[Kind]:
+        """Return of what kinds texts a snapshot needs: those that were asked for before."""
         return [kind for kind, texts in self.texts.items() if texts.until >= 0]
 
     def price(self) -> None:

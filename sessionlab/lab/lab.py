@@ -134,7 +134,7 @@ class Lab:
         with self._lock, ctrl_c():
             _, copies = self._refreshed()
             for copy in copies:
-                for kind in copy.kinds_in_use():
+                for kind in copy.kinds_to_hold():
                     copy.load_texts(kind, is_held=self._snapshots > 0)
             self._snapshots += 1
         try:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sessionlab.sources import WholeSource
 
 
+# A tool that has written within so long may go on.
+_IN_USE_S = 60.0
+
+
 class WholeCopy(Copy):
     """The copy of a history of a `WholeSource`.
 
@@ -104,10 +108,8 @@ class WholeCopy(Copy):
         """
         if self.texts[kind].until >= 0:
             return
-        if self._signature is not None and not self._count(
-            kind
-        ):  # none can be missing, whatever has become of the file
-            self._kinds.add(kind)
+        if self._signature is not None and not self._count(kind):
+            self._kinds.add(kind)  # none can be missing, whatever has become of the file
             self.texts[kind].until = max(0, self._until)
             return
         # Held facts need texts of the same size and times: that these are a little newer is better than none.
@@ -125,6 +127,12 @@ class WholeCopy(Copy):
             )
         self._kinds.add(kind)
         self._read_all()
+
+    def kinds_to_hold(self) -> list[Kind]:
+        """Return of what kinds texts a snapshot needs: of a file that is in use all, since it may change at once."""
+        signature = self._signature_now()
+        is_in_use = age_s(*signature) < _IN_USE_S or signature[0][1] is not None
+        return list(TEXTS) if is_in_use else super().kinds_to_hold()
 
     def _is_current(self) -> bool:
         return self._is_settled and self._is_unchanged()
