@@ -31,7 +31,7 @@ _PARTS = ("importing", "recording", "reading", "foreign")
 @click.option("--json", "json_path", type=click.Path(), help="Also write the lines to this file.")
 def main(sizes: tuple[int, ...], parts: tuple[str, ...], runs: int, json_path: str | None) -> None:
     """Measure everything and print the table."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 180)
     table = Table("work", "sessionlab", "beside", "takes", "times faster", "aim", title="Medians of one run")
     found: list[Line] = []
 

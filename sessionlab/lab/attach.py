@@ -72,8 +72,6 @@ class Attachment:
             scan; a file that was cut off is read as far as it goes; and no copy of it is kept.
         is_quiet: Take a copy instead of a lock where that is quick, since a tool that cannot wait for a lock fails.
         damage: What is wrong with the file as a whole, though it can be read; None where nothing is.
-        is_still: While it is attached and a transaction reads it, nobody can change it: it is in rollback mode, or a
-            private copy.
 
     Raises:
         HistoryFileError: There is no such file, it is no SQLite file, or it cannot be read.
@@ -84,7 +82,6 @@ class Attachment:
         self.is_foreign = False
         self.is_quiet = False
         self.damage: str | None = None
-        self.is_still = False
         self._attached = path
         self._reader = reader
         self._folder = folder
@@ -173,10 +170,8 @@ class Attachment:
                 if not (look.has_journal or look.is_wal):
                     raise
             else:
-                self.is_still = not look.is_wal
                 return
         self._attach_file(self._copy(look))
-        self.is_still = True
 
     def _attach_quietly(self, look: _Look) -> bool:
         """Attach a copy that was taken without a lock, and return True; False where only a lock makes it whole.
@@ -203,7 +198,6 @@ class Attachment:
             self._attach_file(target)
         except HistoryFileError:
             return False
-        self.is_still = True
         return True
 
     def _attach_cut_off(self) -> bool:
@@ -225,7 +219,6 @@ class Attachment:
             self._attach_file(target)
         except OSError:  # of which our own error is one
             return False
-        self.is_still = True
         self.damage = f"the file is cut off: it has {there:,} of its {said:,} pages. A backup may have more"
         return True
 

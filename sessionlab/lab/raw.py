@@ -78,8 +78,6 @@ def _by_duckdb(
     reader: duckdb.DuckDBPyConnection, attachment: Attachment, source: WholeSource, *, with_texts: bool
 ) -> dict[str, pa.Table]:
     present = columns_of(attachment)
-    # A parallel scan has several connections, which see the same only if nobody can write meanwhile.
-    reader.execute(f"set sqlite_disable_multithreaded_scans = {str(not attachment.is_still).lower()}")
     reader.execute("begin")  # one transaction is one snapshot
     try:
         tables = {}
@@ -94,14 +92,10 @@ def _by_duckdb(
             tables[table] = reader.execute(f"select rowid as _row, {', '.join(listed)} from {rows}").to_arrow_table()
             tables[table].validate(full=True)  # DuckDB hands out what is not UTF-8 as if it were
             _check_numbers(tables[table])
-            if there and attachment.is_still:
-                # Each part of a parallel scan ends at a number that is too large, as a damaged page may have one.
-                _check_count(tables[table], attachment, table)
         return tables
     finally:
         with contextlib.suppress(duckdb.Error):
             reader.execute("rollback")
-        reader.execute("set sqlite_disable_multithreaded_scans = true")
 
 
 def _check_numbers(rows: pa.Table) -> None:
@@ -109,12 +103,6 @@ def _check_numbers(rows: pa.Table) -> None:
     is_rising = bool((numbers[1:] > numbers[:-1]).all())
     if not is_rising and len(np.unique(numbers)) < len(numbers):
         raise pa.ArrowInvalid("rows are there twice")
-
-
-def _check_count(rows: pa.Table, attachment: Attachment, table: str) -> None:
-    counted = attachment.rows(f"select count(*) from {quoted(table)}").fetchall()[0][0]
-    if int(counted) != rows.num_rows:
-        raise pa.ArrowInvalid(f"{counted} rows are counted and {rows.num_rows} are found")
 
 
 def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
