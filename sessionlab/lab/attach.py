@@ -183,14 +183,14 @@ class Attachment:
             return False
         target = self._new_copy()
         for _ in range(_TRIES):
-            before = signature_of(path), _commits(path)
+            before = signature_of(path), commits_of(path)
             if before[0][2] is not None:
                 return False
             try:
                 _copy_files(path, target, [""])
             except OSError:  # there may be no room for a copy
                 return False
-            if before[1] is not None and (signature_of(path), _commits(path)) == before:
+            if before[1] is not None and (signature_of(path), commits_of(path)) == before:
                 break
         else:
             return False
@@ -321,11 +321,18 @@ def signature_of(path: str) -> Signature:
     return tuple(found)
 
 
-def _commits(path: str) -> bytes | None:
-    """Return the number in a file's header that rises with each commit in rollback mode."""
+def commits_of(path: str) -> tuple[bytes, bytes] | None:
+    """Return what changes with each commit of SQLite's, however quick: a number in the header, and the WAL's index.
+
+    None where it cannot be had: the file is gone, or it has a WAL without its index.
+    """
     try:
         with open(path, "rb") as file:
-            return file.read(28)[24:]
+            number = file.read(28)[24:]
+        if _size(path + "-wal") == 0:
+            return number, b""
+        with open(path + "-shm", "rb") as file:
+            return number, file.read(96)  # what follows are the marks of its readers
     except OSError:
         return None
 

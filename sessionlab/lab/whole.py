@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
-from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, signature_of
+from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, commits_of, signature_of
 from sessionlab.lab.configs import name_configs
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import is_interrupt
@@ -53,6 +53,7 @@ class WholeCopy(Copy):
         self.folder = folder
         self._signature: Signature | None = None
         self._is_settled = False
+        self._commits: tuple[bytes, bytes] | None = None
         self._kinds: set[Kind] = set()
         self._found: Sequence[Problem] = ()
         attachment.is_foreign = True
@@ -113,7 +114,7 @@ class WholeCopy(Copy):
             self.texts[kind].until = max(0, self._until)
             return
         # Held facts need texts of the same size and times: that these are a little newer is better than none.
-        if self._is_unchanged() and (self._is_settled or is_held):
+        if self._is_current() or (is_held and self._is_unchanged()):
             _, texts, _ = self._fetch((), {kind})
             if self._is_unchanged() and len(texts[kind]) == self._count(kind):
                 self._kinds.add(kind)
@@ -135,7 +136,13 @@ class WholeCopy(Copy):
         return list(TEXTS) if is_in_use else super().kinds_to_hold()
 
     def _is_current(self) -> bool:
-        return self._is_settled and self._is_unchanged()
+        """Return whether what was read is what is there.
+
+        Of a file that has just been written its size and time do not say that, but SQLite's own count of commits does.
+        """
+        if not self._is_unchanged():
+            return False
+        return self._is_settled or (self._commits is not None and self._commits == commits_of(self.path))
 
     def _is_unchanged(self) -> bool:
         return self._signature is not None and self._signature == self._signature_now()
@@ -161,6 +168,7 @@ class WholeCopy(Copy):
         signature = self._signature_now()
         # What has just been written can be written again without a trace, also while it is being read.
         self._is_settled = False
+        commits = commits_of(self.path)
         is_settled = age_s(*signature) > UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
         self._create()
@@ -172,7 +180,7 @@ class WholeCopy(Copy):
         self._found = problems
         self._until = max([0, *(_last_key(facts[table]) for table in ("message", "turn", "session_usage"))])
         self.version += 1
-        self._signature, self._is_settled = signature, is_settled
+        self._signature, self._is_settled, self._commits = signature, is_settled, commits
 
     def _keep(self, texts: Mapping[Kind, pa.Table]) -> None:
         for kind, rows in texts.items():
