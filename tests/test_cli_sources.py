@@ -74,6 +74,8 @@ def test_other_commands_say_in_a_line_that_there_are_problems_and_name_what_cann
     folder: Path, home: Path
 ) -> None:
     said = run("frame", "sessions", str(folder)).stderr.splitlines()
-    assert said[0] == "Warning: 6 problems while reading; `sessionlab sources --problems` lists them all."
+    assert (
+        said[0] == "Warning: 6 problems while reading; `sessionlab sources --problems` with the same paths lists them."
+    )
     assert len(said) == 2
     assert "torn.db" in said[1]

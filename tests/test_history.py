@@ -17,12 +17,10 @@ from sessionlab.store import history as history_module
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOW = datetime.now(UTC)
-
 
 def at(minutes: float) -> datetime:
     """Return a time so many minutes ago."""
-    return NOW - timedelta(minutes=minutes)
+    return datetime.now(UTC) - timedelta(minutes=minutes)
 
 
 def saved(recorder: Recorder, session_id: str, minutes: float, **more: Any) -> None:
@@ -103,9 +101,14 @@ def test_append_goes_on_at_the_end(recorder: Recorder, path: str) -> None:
         s.session_id,
         [
             Message(
-                message_id="x", role="assistant", content="c", parent_message_id=last, is_turn=True, created_at=NOW
+                message_id="x",
+                role="assistant",
+                content="c",
+                parent_message_id=last,
+                is_turn=True,
+                created_at=datetime.now(UTC),
             ),
-            Message(message_id="y", role="user", content="d", parent_message_id="x", created_at=NOW),
+            Message(message_id="y", role="user", content="d", parent_message_id="x", created_at=datetime.now(UTC)),
         ],
     )
     after = recorder.history.get(s.session_id)

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     import pyarrow as pa
 
     from sessionlab.lab.lab import Lab
@@ -152,16 +153,21 @@ def _cell(value: Any) -> str:
     return seen(text[: 4 * _CELL_WIDTH])
 
 
-def say_problems(lab: Lab) -> None:
-    """Say on standard error what could not be read: files by their names, and how much of the others."""
+def unread(problems: pd.DataFrame) -> pd.DataFrame:
+    """Return the problems without the models that have no price: their costs are empty, which is seen."""
     from sessionlab.lab.copying import NO_PRICE
 
-    problems = lab.problems
-    problems = problems[~problems["reason"].str.startswith(NO_PRICE)]  # their costs are empty, which is seen
+    return problems[~problems["reason"].str.startswith(NO_PRICE)]
+
+
+def say_problems(lab: Lab) -> None:
+    """Say on standard error what could not be read: files by their names, and how much of the others."""
+    problems = unread(lab.problems)
     if not len(problems):
         return
     click.echo(
-        f"Warning: {counted(len(problems), 'problem')} while reading; `sessionlab sources --problems` lists them all.",
+        f"Warning: {counted(len(problems), 'problem')} while reading; "
+        "`sessionlab sources --problems` with the same paths lists them.",
         err=True,
     )
     unreadable = problems[problems["source"].isna()]

@@ -10,7 +10,7 @@ import click
 import sessionlab
 from sessionlab.cli.output import check_output, format_of, output_options, write
 from sessionlab.cli.running import interruptible
-from sessionlab.cli.screen import counted, print_text, say_problems, seen
+from sessionlab.cli.screen import counted, print_text, seen, unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,14 +41,13 @@ def sources(paths: tuple[str, ...], is_of_problems: bool, form: str | None, outp
     check_output(output, force, paths)
     lab = sessionlab.open(*paths)
     if is_of_problems:
-        _list_problems(interruptible(lambda: lab.problems), form, output, force)
+        _list_problems(unread(interruptible(lambda: lab.problems)), form, output, force)
         return
     overview = interruptible(lab.overview)
     if form != "table":
         write(pa.Table.from_pandas(overview, preserve_index=False), form, output, force)
     elif len(overview):
         print_text(_table(overview), is_colored=False)
-    say_problems(lab)
     if not paths and form == "table":
         _say_where_nothing_is(overview)
 
@@ -96,9 +95,8 @@ def _table(overview: pd.DataFrame) -> str:
     with console.capture() as printed:
         console.print(grid)
     total: dict[str, Any] = {name: int(overview[name].sum()) for name in ("session_count", "turn_count")}
-    end = (
-        f"{len(rows)} histories: {counted(total['session_count'], 'session')}, {counted(total['turn_count'], 'turn')}."
-    )
+    found = "1 history" if len(rows) == 1 else f"{len(rows)} histories"
+    end = f"{found}: {counted(total['session_count'], 'session')}, {counted(total['turn_count'], 'turn')}."
     return "\n".join(line.rstrip() for line in printed.get().splitlines()) + f"\n{end}\n"
 
 

@@ -18,7 +18,7 @@ from sessionlab.store.gate import Gate, Released, file_uri, gate_of
 from sessionlab.store.lock import ProcessLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import duckdb
 
@@ -232,6 +232,8 @@ class Attachment:
     def _attach_file(self, path: str) -> None:
         import duckdb
 
+        from sessionlab.lab.engine import is_interrupt
+
         quoted = path.replace("'", "''")
         try:
             self._stack.callback(self._detach)
@@ -242,6 +244,8 @@ class Attachment:
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
             self._detach()
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
                 "See that it is whole and that its permissions allow reading."
@@ -286,8 +290,8 @@ class Attachment:
         return target
 
 
-def _remove(path: str) -> None:
-    for part in ("", "-wal", "-shm", "-journal"):
+def _remove(path: str, parts: Sequence[str] = ("", "-wal", "-shm", "-journal")) -> None:
+    for part in parts:
         with contextlib.suppress(OSError):
             os.remove(path + part)
 
@@ -355,7 +359,7 @@ def _look_at(path: str, shown: str) -> _Look:
         raise HistoryFileError(f"{shown!r} is no SQLite file, nor a history of a known tool. Check the path.")
     return _Look(
         is_speakable=storable(path) == path,  # DuckDB takes no path that is not UTF-8
-        is_wal=head[18] == 2,
+        is_wal=head[19] == 2,  # the version to read by; SQLite goes by it, whatever the one to write by says
         has_wal_content=_size(path + "-wal") > 0,
         has_shm=os.path.exists(path + "-shm"),
         has_journal=_size(path + "-journal") > 0,

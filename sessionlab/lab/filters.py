@@ -249,7 +249,7 @@ def _marks(values: Sequence[Any]) -> str:
 
 
 def _unknown(what: str, name: str, frame: Frame, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
+    close = difflib.get_close_matches(name, dict.fromkeys(known), n=3)
     hint = (
         f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(dict.fromkeys(known))}."
     )

@@ -28,6 +28,7 @@ def find_session(lab: Lab, wanted: str) -> Mapping[str, Any]:
     Raises:
         FrameError: No session fits, or several do.
     """
+    wanted = _without_ellipsis(wanted)
     if wanted == LAST:
         newest: list[dict[str, Any]] = lab.frame("sessions", columns=_COLUMNS, limit=1, to="arrow").to_pylist()
         if not newest:
@@ -51,7 +52,12 @@ def whole_ids(lab: Lab, wanted: Sequence[str]) -> list[str]:
         FrameError: Several sessions have an id that begins so.
     """
     table = lab.frame("sessions", columns=_COLUMNS, to="arrow")
-    return [_whole_id(table, storable(text)) for text in wanted]
+    return [_whole_id(table, storable(_without_ellipsis(text))) for text in wanted]
+
+
+def _without_ellipsis(text: str) -> str:
+    """Return an id without the mark that it was cut by, where it was copied from a table."""
+    return text.removesuffix("…") or text
 
 
 def _whole_id(table: pa.Table, text: str) -> str:

@@ -129,7 +129,7 @@ FRAMES: Mapping[str, Frame] = {
                 Column("tool_error_count", "integer", "of these: with an error", "calls"),
                 Column("models", "list", "the models that answered, or else were asked for, by name"),
                 *_TOKENS,
-                Column("cost_usd", "number", "the sum of what is known of its turns", "US dollars"),
+                Column("cost_usd", "number", "the sum of what is known: of its turns, or of its total", "US dollars"),
                 _REPORTED,
                 Column(
                     "cost_status",

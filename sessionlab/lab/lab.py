@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import html
 import os
 import threading
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from sessionlab.errors import FrameError, QueryError, SessionLabError, warn
 from sessionlab.lab import queries
+from sessionlab.lab.copying import NO_PRICE
 from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.filters import chosen_columns, query_for
 from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
@@ -64,7 +66,7 @@ class Lab:
 
     def __repr__(self) -> str:
         paths = [path for _, path in self.sources]
-        return f"<Lab of {len(paths)} histories: {', '.join(paths) or 'none'}>"
+        return f"<Lab of {len(paths)} {'history' if len(paths) == 1 else 'histories'}: {', '.join(paths) or 'none'}>"
 
     def _repr_html_(self) -> str:
         with self._lock, ctrl_c():
@@ -116,7 +118,7 @@ class Lab:
 
         Columns: source (the tool; NULL where the file cannot be read), origin (the file), size_bytes (with its WAL),
         session_count, turn_count, last_activity_at (UTC; NULL where the tool keeps no times), problem_count (rows of
-        `problems`). What was found and cannot be read comes last.
+        `problems`, without models that have no price). What was found and cannot be read comes last.
 
         Raises:
             HistoryFileError: A history that was named cannot be read.
@@ -301,7 +303,8 @@ class Lab:
         self._views = {}
         self._engine = engine = Engine()
         try:
-            self._histories = Histories(engine, self._paths)
+            with ctrl_c():
+                self._histories = Histories(engine, self._paths)
         except BaseException:
             engine.close()
             self._engine = None
@@ -339,7 +342,8 @@ class Lab:
 
     def _overview(self) -> pa.Table:
         engine, copies = self._refreshed()
-        return overview_of(engine, copies, self._all_problems())
+        unread = [problem for problem in self._all_problems() if not problem["reason"].startswith(NO_PRICE)]
+        return overview_of(engine, copies, unread)
 
     def _all_problems(self) -> list[Mapping[str, Any]]:
         histories = self._histories
@@ -366,6 +370,8 @@ def _frame_called(name: Any) -> Frame:
             if looks_like_path
             else ""
         )
+        close = difflib.get_close_matches(name.lower(), FRAMES, n=1) if isinstance(name, str) else []
+        hint = hint or (f" Did you mean {close[0]!r}?" if close else "")
         raise FrameError(f"There is no frame {name!r}; there are {', '.join(map(repr, FRAMES))}.{hint}")
     return frame
 

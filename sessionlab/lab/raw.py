@@ -114,6 +114,8 @@ def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
     try:
         names = [str(row[0]) for row in attachment.rows(_TABLES).fetchall()]
     except duckdb.Error as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
         raise HistoryFileError(
             f"{attachment.path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole."
         ) from error
@@ -121,7 +123,9 @@ def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
     try:
         for table, column in attachment.rows(f"select s.name, c.name as column_name {_COLUMNS}").fetchall():
             tables[str(table)].add(str(column))
-    except (duckdb.Error, KeyError):
+    except (duckdb.Error, KeyError) as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from error
         # A view of what is not there, or a table of a module that this SQLite lacks, fails for all.
         for name in names:
             with contextlib.suppress(duckdb.Error):
