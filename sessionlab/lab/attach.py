@@ -252,10 +252,9 @@ class Attachment:
             ) from error
 
     def _detach(self) -> None:
-        import duckdb
+        from sessionlab.lab.engine import roll_back
 
-        with contextlib.suppress(duckdb.Error):
-            self._reader.execute("rollback")  # of what Ctrl-C has cut off
+        roll_back(self._reader)  # of what Ctrl-C has cut off
         self._reader.execute("use memory; detach database if exists history")
 
     def _copy(self, look: _Look) -> str:

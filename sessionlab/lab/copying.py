@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab import pricing
-from sessionlab.lab.engine import Engine, literal, script
+from sessionlab.lab.engine import Engine, literal, roll_back, script
 from sessionlab.lab.frames import FRAMES
 from sessionlab.lab.incoming import NAMED, NAMES, TEXTS, Kind
 from sessionlab.lab.texts import Texts
@@ -56,8 +54,7 @@ class Copy(ABC):
     def _create(self) -> None:
         """Make the fact tables and views anew, empty."""
         run = self._engine.narrow.execute
-        with contextlib.suppress(duckdb.Error):
-            run("rollback")  # of what Ctrl-C has cut off
+        roll_back(self._engine.narrow)  # of what Ctrl-C has cut off
         self.drop()
         run(f"create schema {self.schema}")
         run(script("facts")[""].replace("facts.", f"{self.schema}."))

@@ -148,8 +148,7 @@ class Engine:
                 self.narrow.execute(text)
                 self.narrow.execute("commit")
             except BaseException:
-                with contextlib.suppress(duckdb.Error):
-                    self.narrow.execute("rollback")
+                roll_back(self.narrow)
                 raise
         finally:
             if incoming is not None:
@@ -178,6 +177,17 @@ def is_interrupt(error: BaseException) -> bool:
     """Return whether DuckDB's error means that it was interrupted."""
     text = str(error)  # the second where it strikes while DuckDB reads what Python hands it
     return isinstance(error, duckdb.InterruptException) or text == "Query interrupted" or "KeyboardInterrupt:" in text
+
+
+def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give up a transaction, if there is one; Ctrl-C that strikes in it is not lost."""
+    try:
+        connection.execute("rollback")
+    except duckdb.Error as error:
+        if is_interrupt(error):
+            with contextlib.suppress(duckdb.Error):
+                connection.execute("rollback")
+            raise KeyboardInterrupt from error
 
 
 def never_free(thing: object) -> None:

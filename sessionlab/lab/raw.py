@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import is_busy
-from sessionlab.lab.engine import is_interrupt, literal, quoted
+from sessionlab.lab.engine import is_interrupt, literal, quoted, roll_back
 from sessionlab.lab.patient import read_patiently
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ def _by_duckdb(
             _check_numbers(tables[table])
         return tables
     finally:
-        with contextlib.suppress(duckdb.Error):
-            reader.execute("rollback")
+        roll_back(reader)
 
 
 def _check_numbers(rows: pa.Table) -> None:
@@ -128,9 +126,13 @@ def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
             raise KeyboardInterrupt from error
         # A view of what is not there, or a table of a module that this SQLite lacks, fails for all.
         for name in names:
-            with contextlib.suppress(duckdb.Error):
+            try:
                 found = attachment.rows(f"select c.name {_COLUMNS} and s.name = {literal(name)}").fetchall()
-                tables[name] |= {str(column) for (column,) in found}
+            except duckdb.Error as failure:
+                if is_interrupt(failure):
+                    raise KeyboardInterrupt from failure
+                continue
+            tables[name] |= {str(column) for (column,) in found}
     return {table: frozenset(columns) for table, columns in tables.items() if columns}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, script
+from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +41,7 @@ class Statements:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(duckdb.Error):
-            self._reader.execute("rollback")
+        roll_back(self._reader)
         for name in self._names:
             self._reader.unregister(name)
 
