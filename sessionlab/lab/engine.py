@@ -141,7 +141,7 @@ class Engine:
         for name, value in values.items():
             text = text.replace(f"{{{name}}}", str(int(value)))
         if incoming is not None:
-            self.narrow.register("incoming", in_pieces(incoming))
+            show_as(self.narrow, "incoming", in_pieces(incoming))
         try:
             self.narrow.execute("begin")
             try:
@@ -177,6 +177,13 @@ def is_interrupt(error: BaseException) -> bool:
     """Return whether DuckDB's error means that it was interrupted."""
     text = str(error)  # the second where it strikes while DuckDB reads what Python hands it
     return isinstance(error, duckdb.InterruptException) or text == "Query interrupted" or "KeyboardInterrupt:" in text
+
+
+def show_as(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Let statements see a table by a name; one that Ctrl-C has left half known is forgotten first."""
+    connection.unregister(name)
+    connection.execute(f"drop view if exists {name}")
+    connection.register(name, table)
 
 
 def roll_back(connection: duckdb.DuckDBPyConnection) -> None:

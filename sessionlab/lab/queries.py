@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import QueryError
 from sessionlab.lab.copying import Copy
-from sessionlab.lab.engine import is_interrupt, quoted
+from sessionlab.lab.engine import is_interrupt, quoted, show_as
 from sessionlab.lab.frames import Column, Frame
 from sessionlab.lab.result import Result, plain
 
@@ -159,7 +159,7 @@ def make_views(
                 name = _texts_name(copy, kind)
                 connection.unregister(name)
                 if texts.table is not None:
-                    connection.register(name, texts.table)
+                    show_as(connection, name, texts.table)
     for frame in frames.values():
         columns = [c for c in frame.columns if with_texts or c.text is None]
         selects = [_select(copy, frame, columns) for copy in copies] or [_empty_select(columns)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.errors import FrameError, warn
-from sessionlab.lab.engine import Engine, script
+from sessionlab.lab.engine import Engine, script, show_as
 from sessionlab.lab.filters import Query, query_for
 from sessionlab.lab.frames import FRAMES, Column, Frame, schema_of
 from sessionlab.lab.rows import newest, run
@@ -136,7 +136,7 @@ def _places(engine: Engine, copy: Copy, sought: Search) -> tuple[pa.Table, int]:
     hits = pa.concat_tables([_hits(copy, name, kind, sought.pattern) for name, kind in _TEXTS.items()])
     conditions = [condition.replace("facts.", f"{copy.schema}.") for condition in query.conditions]
     select = f"select * from ({script('search')[''].replace('facts.', f'{copy.schema}.')})"
-    engine.narrow.register("hits", hits)
+    show_as(engine.narrow, "hits", hits)
     try:
         where = " and ".join(["true", *conditions, *query.times])
         found = run(engine, f"{select} where {where} order by _after, _rank, _key", [*query.values, *query.time_values])

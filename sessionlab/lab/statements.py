@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script
+from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script, show_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +50,7 @@ class Statements:
         for table, rows in tables.items():
             name = f"_raw_{len(self._names)}"
             self._names.append(name)
-            self._reader.register(name, in_pieces(rows))
+            show_as(self._reader, name, in_pieces(rows))
             self._reader.execute(f"create view raw.{quoted(table)} as select * from {name}")
 
     def run(self, section: str) -> None:
