@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sessionlab.errors import HistoryFileError, StoreBusyError
+from sessionlab.lab.engine import refuse_interrupt, roll_back
 from sessionlab.model import storable
 from sessionlab.store.gate import Gate, Released, file_uri, gate_of
 from sessionlab.store.lock import ProcessLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import duckdb
 
@@ -123,6 +124,11 @@ class Attachment:
         self.__enter__()
         return True
 
+    def commits(self) -> tuple[bytes, bytes] | None:
+        """Return what changes with each commit, however quick, under the gate: closing the file drops its locks."""
+        with gate_of(self.path).released():
+            return _commits_of(self.path)
+
     def rows(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run a SELECT of SQLite's; every column comes as text."""
         import duckdb
@@ -183,14 +189,14 @@ class Attachment:
             return False
         target = self._new_copy()
         for _ in range(_TRIES):
-            before = signature_of(path), commits_of(path)
+            before = signature_of(path), _commits_of(path)
             if before[0][2] is not None:
                 return False
             try:
                 _copy_files(path, target, [""])
             except OSError:  # there may be no room for a copy
                 return False
-            if before[1] is not None and (signature_of(path), commits_of(path)) == before:
+            if before[1] is not None and (signature_of(path), _commits_of(path)) == before:
                 break
         else:
             return False
@@ -222,17 +228,19 @@ class Attachment:
         self.damage = f"the file is cut off: it has {there:,} of its {said:,} pages. A backup may have more"
         return True
 
+    @property
+    def _place_of_copy(self) -> str:
+        return os.path.join(self._folder, f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}.db")
+
     def _new_copy(self) -> str:
         """Return the path of a private copy to make, which is gone once the file is left."""
-        target = os.path.join(self._folder, f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}.db")
+        target = self._place_of_copy
         self._copies.pop(target, None)
         self._stack.callback(_remove, target)
         return target
 
     def _attach_file(self, path: str) -> None:
         import duckdb
-
-        from sessionlab.lab.engine import is_interrupt
 
         quoted = path.replace("'", "''")
         try:
@@ -244,24 +252,19 @@ class Attachment:
             self.rows("select count(*) from sqlite_schema").fetchall()
         except duckdb.Error as error:
             self._detach()
-            if is_interrupt(error):
-                raise KeyboardInterrupt from error
+            refuse_interrupt(error)
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
                 "See that it is whole and that its permissions allow reading."
             ) from error
 
     def _detach(self) -> None:
-        from sessionlab.lab.engine import roll_back
-
         roll_back(self._reader)  # of what Ctrl-C has cut off
         self._reader.execute("use memory; detach database if exists history")
 
     def _copy(self, look: _Look) -> str:
         """Return the path of a private copy of the file with its WAL or journal, made anew where it has changed."""
-        target = os.path.join(self._folder, f"{self.gate.identity[0]:x}-{self.gate.identity[1]:x}.db")
-        if self.is_foreign:
-            target = self._new_copy()  # there may be keys in it
+        target = self._new_copy() if self.is_foreign else self._place_of_copy  # there may be keys in a foreign one
         parts = ["", "-wal" if look.is_wal else "-journal"]
         signature = signature_of(self.gate.path)
         if self._copies.get(target) == signature:
@@ -289,8 +292,8 @@ class Attachment:
         return target
 
 
-def _remove(path: str, parts: Sequence[str] = ("", "-wal", "-shm", "-journal")) -> None:
-    for part in parts:
+def _remove(path: str) -> None:
+    for part in ("", "-wal", "-shm", "-journal"):
         with contextlib.suppress(OSError):
             os.remove(path + part)
 
@@ -324,7 +327,7 @@ def signature_of(path: str) -> Signature:
     return tuple(found)
 
 
-def commits_of(path: str) -> tuple[bytes, bytes] | None:
+def _commits_of(path: str) -> tuple[bytes, bytes] | None:
     """Return what changes with each commit of SQLite's, however quick: a number in the header, and the WAL's index.
 
     None where it cannot be had: the file is gone, or it has a WAL without its index.

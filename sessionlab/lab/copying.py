@@ -129,7 +129,13 @@ class Copy(ABC):
             if not found:
                 self._unpriced.add((provider_name, model))
         if prices:
-            self._engine.ingest("price", self.schema, _as_table(prices), after=self._priced_until)
+            found_prices = _as_table(prices)
+            new = f"t.turn_key > {self._priced_until}"
+            model = "coalesce(t.response_model, t.request_model)"
+            self._engine.ingest("price", self.schema, found_prices, table="turn", model=model, which=new)
+            # A total of several requests says which tier they are in only where it does not reach the second.
+            first = "p.from_tokens = 0"
+            self._engine.ingest("price", self.schema, found_prices, table="session_usage", model="t.model", which=first)
         self._priced_until = self._until
         self.version += 1
 

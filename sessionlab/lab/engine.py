@@ -135,11 +135,11 @@ class Engine:
         text = re.sub(r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", sql)
         return self.reader.execute(f"select {casts} from sqlite_query('history', $1)", [text]).to_arrow_table()
 
-    def ingest(self, section: str, schema: str, incoming: pa.Table | None = None, **values: int) -> None:
+    def ingest(self, section: str, schema: str, incoming: pa.Table | None = None, **values: int | str) -> None:
         """Run a section of `ingest.sql` on the facts of a history, with `incoming` rows."""
         text = script("ingest")[section].replace("facts.", f"{schema}.")
         for name, value in values.items():
-            text = text.replace(f"{{{name}}}", str(int(value)))
+            text = text.replace(f"{{{name}}}", str(value))
         if incoming is not None:
             show_as(self.narrow, "incoming", in_pieces(incoming))
         try:
@@ -168,8 +168,7 @@ def ctrl_c() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, duckdb.Error) as error:
-        if is_interrupt(error):
-            raise KeyboardInterrupt from error
+        refuse_interrupt(error)
         raise
 
 
@@ -177,6 +176,12 @@ def is_interrupt(error: BaseException) -> bool:
     """Return whether DuckDB's error means that it was interrupted."""
     text = str(error)  # the second where it strikes while DuckDB reads what Python hands it
     return isinstance(error, duckdb.InterruptException) or text == "Query interrupted" or "KeyboardInterrupt:" in text
+
+
+def refuse_interrupt(error: BaseException) -> None:
+    """Raise KeyboardInterrupt where DuckDB's error means that it was interrupted, before it is taken for another."""
+    if is_interrupt(error):
+        raise KeyboardInterrupt from error
 
 
 def show_as(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

@@ -250,63 +250,33 @@ where facts.turn.turn_key = n.turn_key;
 drop table later;
 
 -- name: price
--- The periods, times of day and tiers of a price do not overlap, so a turn finds one row or none.
-update facts.turn
+-- The periods, times of day and tiers of a price do not overlap, so a turn or a session's total finds one row or none.
+update facts.{table} t
 set
     uncached_input_usd = (
-        facts.turn.input_tokens - coalesce(facts.turn.cache_read_input_tokens, 0)
-        - coalesce(facts.turn.cache_creation_input_tokens, 0)) * p.uncached_input,
-    cache_read_usd = facts.turn.cache_read_input_tokens * p.cache_read,
-    cache_creation_usd = facts.turn.cache_creation_input_tokens * p.cache_creation,
-    output_usd = (facts.turn.output_tokens - coalesce(facts.turn.reasoning_output_tokens, 0)) * p.output,
-    reasoning_usd = facts.turn.reasoning_output_tokens * p.reasoning,
+        t.input_tokens - coalesce(t.cache_read_input_tokens, 0)
+        - coalesce(t.cache_creation_input_tokens, 0)) * p.uncached_input,
+    cache_read_usd = t.cache_read_input_tokens * p.cache_read,
+    cache_creation_usd = t.cache_creation_input_tokens * p.cache_creation,
+    output_usd = (t.output_tokens - coalesce(t.reasoning_output_tokens, 0)) * p.output,
+    reasoning_usd = t.reasoning_output_tokens * p.reasoning,
     computed_cost_usd =
-        (facts.turn.input_tokens - coalesce(facts.turn.cache_read_input_tokens, 0)
-        - coalesce(facts.turn.cache_creation_input_tokens, 0)) * p.uncached_input
-        + coalesce(facts.turn.cache_read_input_tokens, 0) * p.cache_read
-        + coalesce(facts.turn.cache_creation_input_tokens, 0) * p.cache_creation
-        + (facts.turn.output_tokens - coalesce(facts.turn.reasoning_output_tokens, 0)) * p.output
-        + coalesce(facts.turn.reasoning_output_tokens, 0) * p.reasoning
+        (t.input_tokens - coalesce(t.cache_read_input_tokens, 0)
+        - coalesce(t.cache_creation_input_tokens, 0)) * p.uncached_input
+        + coalesce(t.cache_read_input_tokens, 0) * p.cache_read
+        + coalesce(t.cache_creation_input_tokens, 0) * p.cache_creation
+        + (t.output_tokens - coalesce(t.reasoning_output_tokens, 0)) * p.output
+        + coalesce(t.reasoning_output_tokens, 0) * p.reasoning
 from incoming p
 where
-    facts.turn.turn_key > {after}
-    and facts.turn.input_tokens is not null
-    and facts.turn.output_tokens is not null
-    and coalesce(facts.turn.response_model, facts.turn.request_model) = p.model
-    and facts.turn.provider_name is not distinct from p.provider_name
-    and facts.turn.started_at >= p.from_us
-    and facts.turn.started_at < p.until_us
-    and (facts.turn.started_at // 1000000) % 86400 >= p.from_second
-    and (facts.turn.started_at // 1000000) % 86400 < p.until_second
-    and facts.turn.input_tokens >= p.from_tokens
-    and facts.turn.input_tokens < p.until_tokens;
-
--- A total of several requests says which tier they are in only where it does not reach the second.
-update facts.session_usage
-set
-    uncached_input_usd = (
-        facts.session_usage.input_tokens - coalesce(facts.session_usage.cache_read_input_tokens, 0)
-        - coalesce(facts.session_usage.cache_creation_input_tokens, 0)) * p.uncached_input,
-    cache_read_usd = facts.session_usage.cache_read_input_tokens * p.cache_read,
-    cache_creation_usd = facts.session_usage.cache_creation_input_tokens * p.cache_creation,
-    output_usd = (facts.session_usage.output_tokens - coalesce(facts.session_usage.reasoning_output_tokens, 0)) * p.output,
-    reasoning_usd = facts.session_usage.reasoning_output_tokens * p.reasoning,
-    computed_cost_usd =
-        (facts.session_usage.input_tokens - coalesce(facts.session_usage.cache_read_input_tokens, 0)
-        - coalesce(facts.session_usage.cache_creation_input_tokens, 0)) * p.uncached_input
-        + coalesce(facts.session_usage.cache_read_input_tokens, 0) * p.cache_read
-        + coalesce(facts.session_usage.cache_creation_input_tokens, 0) * p.cache_creation
-        + (facts.session_usage.output_tokens - coalesce(facts.session_usage.reasoning_output_tokens, 0)) * p.output
-        + coalesce(facts.session_usage.reasoning_output_tokens, 0) * p.reasoning
-from incoming p
-where
-    facts.session_usage.input_tokens is not null
-    and facts.session_usage.output_tokens is not null
-    and facts.session_usage.model = p.model
-    and facts.session_usage.provider_name is not distinct from p.provider_name
-    and facts.session_usage.started_at >= p.from_us
-    and facts.session_usage.started_at < p.until_us
-    and (facts.session_usage.started_at // 1000000) % 86400 >= p.from_second
-    and (facts.session_usage.started_at // 1000000) % 86400 < p.until_second
-    and p.from_tokens = 0
-    and facts.session_usage.input_tokens < p.until_tokens;
+    {which}
+    and t.input_tokens is not null
+    and t.output_tokens is not null
+    and {model} = p.model
+    and t.provider_name is not distinct from p.provider_name
+    and t.started_at >= p.from_us
+    and t.started_at < p.until_us
+    and (t.started_at // 1000000) % 86400 >= p.from_second
+    and (t.started_at // 1000000) % 86400 < p.until_second
+    and t.input_tokens >= p.from_tokens
+    and t.input_tokens < p.until_tokens;

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.copying import Copy
+from sessionlab.lab.engine import refuse_interrupt
 from sessionlab.lab.incoming import INCOMING, STATE, TEXTS, Kind
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
@@ -109,6 +110,7 @@ class KeyedCopy(Copy):
             with self._attachment:
                 is_done = work()
         except (duckdb.Error, pa.ArrowException) as error:
+            refuse_interrupt(error)
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
                 "`sessionlab db check` says whether a store is sound."

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import is_busy
-from sessionlab.lab.engine import is_interrupt, literal, quoted, roll_back
+from sessionlab.lab.engine import literal, quoted, refuse_interrupt, roll_back
 from sessionlab.lab.patient import read_patiently
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def read_raw(
         if not _has_odd_tables(attachment, source.tables):
             return _by_duckdb(reader, attachment, source, with_texts=with_texts), []
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:  # the last where a message quotes dirt
-        if is_busy(error) or is_interrupt(error) or isinstance(error, duckdb.OutOfMemoryException):
+        refuse_interrupt(error)
+        if is_busy(error) or isinstance(error, duckdb.OutOfMemoryException):
             raise
     problems: list[Problem] = []
     with attachment.sqlite() as connection:
@@ -60,6 +61,7 @@ def see_one_table(attachment: Attachment, source: WholeSource) -> None:
         try:
             attachment.rows(f"select 1 from {quoted(table)} limit 1").fetchall()
         except duckdb.Error as error:
+            refuse_interrupt(error)
             wrong = error
         else:
             return
@@ -112,8 +114,7 @@ def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
     try:
         names = [str(row[0]) for row in attachment.rows(_TABLES).fetchall()]
     except duckdb.Error as error:
-        if is_interrupt(error):
-            raise KeyboardInterrupt from error
+        refuse_interrupt(error)
         raise HistoryFileError(
             f"{attachment.path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole."
         ) from error
@@ -122,15 +123,13 @@ def columns_of(attachment: Attachment) -> Mapping[str, frozenset[str]]:
         for table, column in attachment.rows(f"select s.name, c.name as column_name {_COLUMNS}").fetchall():
             tables[str(table)].add(str(column))
     except (duckdb.Error, KeyError) as error:
-        if is_interrupt(error):
-            raise KeyboardInterrupt from error
+        refuse_interrupt(error)
         # A view of what is not there, or a table of a module that this SQLite lacks, fails for all.
         for name in names:
             try:
                 found = attachment.rows(f"select c.name {_COLUMNS} and s.name = {literal(name)}").fetchall()
             except duckdb.Error as failure:
-                if is_interrupt(failure):
-                    raise KeyboardInterrupt from failure
+                refuse_interrupt(failure)
                 continue
             tables[name] |= {str(column) for (column,) in found}
     return {table: frozenset(columns) for table, columns in tables.items() if columns}

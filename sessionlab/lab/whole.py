@@ -12,10 +12,10 @@ import duckdb
 import pyarrow as pa
 
 from sessionlab.errors import HistoryFileError
-from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, commits_of, signature_of
+from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, signature_of
 from sessionlab.lab.configs import name_configs
 from sessionlab.lab.copying import Copy
-from sessionlab.lab.engine import is_interrupt
+from sessionlab.lab.engine import refuse_interrupt
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
 from sessionlab.lab.raw import read_raw, see_one_table
 from sessionlab.lab.statements import Statements
@@ -142,7 +142,7 @@ class WholeCopy(Copy):
         """
         if not self._is_unchanged():
             return False
-        return self._is_settled or (self._commits is not None and self._commits == commits_of(self.path))
+        return self._is_settled or (self._commits is not None and self._commits == self._attachment.commits())
 
     def _is_unchanged(self) -> bool:
         return self._signature is not None and self._signature == self._signature_now()
@@ -168,7 +168,7 @@ class WholeCopy(Copy):
         signature = self._signature_now()
         # What has just been written can be written again without a trace, also while it is being read.
         self._is_settled = False
-        commits = commits_of(self.path)
+        commits = self._attachment.commits()
         is_settled = age_s(*signature) > UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
         self._create()
@@ -213,8 +213,7 @@ class WholeCopy(Copy):
                 tables, found = self._facts(facts, statements)
                 return tables, texts, [*problems, *side_problems, *found]
         except (duckdb.Error, sqlite3.Error, pa.ArrowException, UnicodeDecodeError) as error:
-            if is_interrupt(error):
-                raise KeyboardInterrupt from error
+            refuse_interrupt(error)
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} See that it is whole, and that no other "
                 "program holds a lock on it."
