@@ -23,6 +23,7 @@ class Line:
         other_s: The median of its runs, in seconds.
         ratio: The median of the pairs' ratios, other / ours: how many times faster we are.
         aim: What we aim at, in words.
+        ours_mb, other_mb: The most memory that each process held, in megabytes; None where it is not measured.
     """
 
     work: str
@@ -31,6 +32,8 @@ class Line:
     other_s: float | None = None
     ratio: float | None = None
     aim: str = ""
+    ours_mb: float | None = None
+    other_mb: float | None = None
 
 
 def seconds(work: Work) -> float:

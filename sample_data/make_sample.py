@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import invented_appam
 import invented_atuin_ai
 import invented_awful_aj
+import invented_chatgpt
+import invented_claude_code
+import invented_gemini_cli
+import invented_opencode
 from invented_sessions import invented_sessions
+from large_claude_code import write_claude_code
 from large_histories import write_appam, write_atuin_ai, write_awful_aj
 from large_store import write_large
 from vocabulary import HERE, SEED
@@ -38,6 +43,8 @@ examples:
       a store of a million messages, for measuring
   python sample_data/make_sample.py --scale 1000000 --tool awful_aj --output /tmp/large_aj.db
       a file of another tool with a million messages
+  python sample_data/make_sample.py --scale 400000 --tool claude_code --output /tmp/large_claude
+      a folder of transcripts with 400,000 lines, about a gigabyte
 """
 # A saved session has every call linked to its turn; a call that was recorded before its turn waits for it.
 _CALLS_THAT_WAIT = (
@@ -89,6 +96,10 @@ _TOOLS: dict[str, tuple[Callable[[str], list[str]], Callable[[str, int], None]]]
     "awful_aj": (invented_awful_aj.make, write_awful_aj),
     "atuin_ai": (invented_atuin_ai.make, write_atuin_ai),
     "appam": (invented_appam.make, write_appam),
+    "opencode": (invented_opencode.make, invented_opencode.write_opencode),
+    "claude_code": (invented_claude_code.make, write_claude_code),
+    "gemini_cli": (invented_gemini_cli.make, invented_gemini_cli.write_gemini_cli),
+    "chatgpt": (invented_chatgpt.make, invented_chatgpt.write_chatgpt),
 }
 
 
@@ -143,10 +154,12 @@ def _make(tool: str, folder: str, *, replace: bool) -> None:
 
 
 def _make_one(tool: str, output: str, scale: int | None, *, replace: bool) -> None:
-    """Make one file: our own store, or a large one of any tool."""
+    """Make one file: our own store, or a large one of any tool; of some tools it is a folder."""
     committed = os.path.join(HERE, "history.db")
     if scale is not None and os.path.realpath(output) == committed:
         raise FileExistsError(f"{output!r} is the committed sample, which stays small; choose another --output")
+    if os.path.isdir(output):
+        raise FileExistsError(f"{output!r} is a folder, which is not replaced; choose another name")
     if not replace and output != committed:
         _refuse_what_is_there(output)
     os.makedirs(os.path.dirname(output), exist_ok=True)
@@ -183,7 +196,13 @@ def _replace(made: str, output: str, started: float) -> None:
         if os.path.exists(output + suffix):
             os.remove(output + suffix)
     os.replace(made, output)
-    print(f"{output}: {os.path.getsize(output):,} bytes in {time.monotonic() - started:.1f} s")
+    print(f"{output}: {_size(output):,} bytes in {time.monotonic() - started:.1f} s")
+
+
+def _size(path: str) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    below = [os.path.join(at, name) for at, _, names in os.walk(path) for name in names]
+    return sum(map(os.path.getsize, below or [path]))
 
 
 def _check(path: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
@@ -9,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice
 
 _ALWAYS = (-(2**62), 2**62)
@@ -26,6 +30,13 @@ _PROVIDERS = {
     "x_ai": "x-ai",
 }
 
+# What LiteLLM writes before a model's name -> the provider in genai-prices, where they differ.
+_PREFIXES = {"bedrock": "aws", "gemini": "google", "vertex_ai": "google", "xai": "x-ai"}
+
+# How Google's services name a model, and how Bedrock alone does: [region.]maker.model
+_OF_GOOGLE = re.compile(r"(?:(?:.*/)?publishers/[^/]+/)?models/([^/]+)")
+_OF_BEDROCK = re.compile(r"(?:[a-z-]+\.)?(ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen)\.[\w.:-]+")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
@@ -36,8 +47,11 @@ class Price:
         model: As it was asked for.
         from_us, until_us: The period, microseconds since 1970, UTC.
         from_second, until_second: The time of day, UTC.
+        is_constant: Whether it holds at every time, so that it is also that of a call whose time is not known.
         from_tokens, until_tokens: The tier, by all input tokens of the call.
+        request: US dollars for the call itself.
         uncached_input, cache_read, cache_creation, output, reasoning: US dollars for one token.
+        cache_creation_1h: US dollars for one token that is written to the cache for an hour, not for the usual time.
     """
 
     provider_name: str | None
@@ -46,26 +60,36 @@ class Price:
     until_us: int
     from_second: int
     until_second: int
+    is_constant: bool
     from_tokens: int
     until_tokens: int
+    request: float
     uncached_input: float
     cache_read: float
     cache_creation: float
+    cache_creation_1h: float
     output: float
     reasoning: float
 
 
 @lru_cache(maxsize=1024)
 def prices_of(provider_name: str | None, model: str) -> tuple[Price, ...]:
-    """Return every price of a model, one for each period, time of day and tier; empty where nobody knows it."""
+    """Return every price of a model, one for each period, time of day and tier; empty where nobody knows it.
+
+    A model without a provider has the price of the provider whose models are called so. A price for something other
+    than tokens is none.
+    """
     info = _find(provider_name, model)
     if info is None:
         return ()
     found = []
-    for from_us, until_us in _periods(info):
-        for from_second, until_second in _times_of_day(info):
+    periods, times = _periods(info), _times_of_day(info)
+    for from_us, until_us in periods:
+        for from_second, until_second in times:
             at = datetime.fromtimestamp(max(from_us, 0) / 1e6, UTC).replace(hour=0, minute=0, second=0)
             price = info.get_prices(at + timedelta(seconds=from_second))
+            if price.input_mtok is None:
+                continue
             for from_tokens, until_tokens in _tiers(price):
                 found.append(
                     Price(
@@ -75,6 +99,7 @@ def prices_of(provider_name: str | None, model: str) -> tuple[Price, ...]:
                         until_us=until_us,
                         from_second=from_second,
                         until_second=until_second,
+                        is_constant=len(periods) == len(times) == 1,
                         from_tokens=from_tokens,
                         until_tokens=until_tokens,
                         **_of_one_token(price, max(from_tokens, 1)),
@@ -83,18 +108,71 @@ def prices_of(provider_name: str | None, model: str) -> tuple[Price, ...]:
     return tuple(found)
 
 
-def _find(provider_name: str | None, model: str) -> ModelInfo | None:
+def similar_to(provider_name: str | None, model: str) -> list[tuple[str | None, str]]:
+    """Return a few models that have a price and are called nearly so, each with the provider that must be named.
+
+    None stands for no provider: the model's name is enough.
+    """
+    wanted = None if provider_name is None else _PROVIDERS.get(provider_name, provider_name)
+    places: dict[str, list[str]] = {}
+    for provider in _snapshot().providers:
+        for info in provider.models:
+            if wanted in (None, provider.id):
+                places.setdefault(info.id, []).append(provider.id)
+    found: list[tuple[str | None, str]] = []
+    for name in difflib.get_close_matches(model.lower(), places, n=3):
+        named = [provider_name] if wanted else [None, *places[name]]
+        found += [(place, name) for place in named if prices_of(place, name)][:1]
+    return found
+
+
+def similar_providers(provider_name: str) -> list[str] | None:
+    """Return providers that are called nearly so; None where it is known itself."""
+    from genai_prices.data_snapshot import find_provider_by_id
+
+    providers = _snapshot().providers
+    if find_provider_by_id(providers, _PROVIDERS.get(provider_name, provider_name)) is not None:
+        return None
+    return difflib.get_close_matches(provider_name.lower(), [*_PROVIDERS, *(known.id for known in providers)], n=3)
+
+
+def _snapshot() -> DataSnapshot:
     from genai_prices.data_snapshot import get_snapshot
 
+    return get_snapshot()
+
+
+def _find(provider_name: str | None, model: str) -> ModelInfo | None:
     provider = None if provider_name is None else _PROVIDERS.get(provider_name, provider_name)
-    try:
-        return get_snapshot().find_provider_model(model, None, provider, None)[1]
-    except LookupError:
-        return None
+    for named, spelled in _spellings(provider, model):
+        try:
+            return _snapshot().find_provider_model(spelled, None, named, None)[1]
+        except LookupError:
+            continue
+    return None
+
+
+def _spellings(provider: str | None, model: str) -> Iterator[tuple[str | None, str]]:
+    """Yield what a model may be called in the package: as it was given, and else without what only says whose it is.
+
+    Nothing is tried that might be another model, or another provider than the one that was named.
+    """
+    yield provider, model
+    name = model.removesuffix("[1m]")  # a longer context, which has its price by the tokens
+    if name != model:
+        yield provider, name
+    if provider in (None, "google") and (google := _OF_GOOGLE.fullmatch(name)):
+        yield "google", google[1]
+    if (bedrock := _OF_BEDROCK.fullmatch(name)) and provider in (None, bedrock[1]):
+        yield "aws", name
+    prefix, _, rest = name.lower().partition("/")
+    named = _PREFIXES.get(prefix, _PROVIDERS.get(prefix, prefix))
+    if rest and named == (provider or named) and any(known.id == named for known in _snapshot().providers):
+        yield named, rest
 
 
 def _of_one_token(price: ModelPrice, count: int) -> dict[str, float]:
-    """Return the price of one token of each type in the tier of a call with `count` input tokens.
+    """Return the price of a call and of one token of each type in the tier of a call with `count` input tokens.
 
     The library is asked for calls of one type alone, so that what it does where a model has no price of its own for a
     type (cached input at the price of input, reasoning at that of output) is its answer and not ours.
@@ -103,15 +181,20 @@ def _of_one_token(price: ModelPrice, count: int) -> dict[str, float]:
     def cost(**tokens: int) -> Any:
         from genai_prices import Usage
 
-        return price.calc_price(Usage(input_tokens=count, **tokens))["total_price"]
+        return price.calc_price(Usage(**tokens))["total_price"]
 
-    plain = cost(output_tokens=0)
+    call = cost()
+    plain = cost(input_tokens=count)
+    written = {"input_tokens": count, "cache_write_tokens": count}
+    answered = {"input_tokens": count, "output_tokens": 1_000_000}
     return {
-        "uncached_input": float(plain / count),
-        "cache_read": float(cost(output_tokens=0, cache_read_tokens=count) / count),
-        "cache_creation": float(cost(output_tokens=0, cache_write_tokens=count) / count),
-        "output": float((cost(output_tokens=1_000_000) - plain) / 1_000_000),
-        "reasoning": float((cost(output_tokens=1_000_000, output_reasoning_tokens=1_000_000) - plain) / 1_000_000),
+        "request": float(call),
+        "uncached_input": float((plain - call) / count),
+        "cache_read": float((cost(input_tokens=count, cache_read_tokens=count) - call) / count),
+        "cache_creation": float((cost(**written) - call) / count),
+        "cache_creation_1h": float((cost(**written, cache_write_1h_tokens=count) - call) / count),
+        "output": float((cost(**answered) - plain) / 1_000_000),
+        "reasoning": float((cost(**answered, output_reasoning_tokens=1_000_000) - plain) / 1_000_000),
     }
 
 

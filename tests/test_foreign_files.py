@@ -42,7 +42,7 @@ def sample_of(source: str) -> str | None:
 
 SAMPLES = {
     source.name: path
-    for source in all_sources().values()
+    for source in all_sources()
     if isinstance(source, WholeSource) and (path := sample_of(source.name)) is not None
 }
 every_tool = pytest.mark.parametrize("tool", SAMPLES)
@@ -50,7 +50,7 @@ every_tool = pytest.mark.parametrize("tool", SAMPLES)
 
 def source_of(tool: str) -> WholeSource:
     """Return a tool's source."""
-    source = all_sources()[tool]
+    source = next(source for source in all_sources() if source.name == tool)
     assert isinstance(source, WholeSource)
     return source
 

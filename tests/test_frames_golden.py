@@ -29,6 +29,8 @@ HISTORIES = {
     "awful_aj": "awful_aj",
     "atuin_ai": "atuin_ai",
     "appam": "appam",
+    "gemini_cli": "gemini_cli",
+    "chatgpt": "chatgpt",
 }
 FRAMES = ("sessions", "turns", "messages", "tool_calls", "token_usage", "model_configs")
 # What depends on the prices of the day.

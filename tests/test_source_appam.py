@@ -153,7 +153,7 @@ def one(path: str, name: str, *messages: Any, **columns: Any) -> pd.DataFrame:
 
 
 def test_a_file_is_recognised_by_either_table_and_a_sessions_table_of_another_tool_is_not() -> None:
-    source = all_sources()["appam"]
+    source = next(source for source in all_sources() if source.name == "appam")
     history = frozenset({"id", "agent_name", "model", "messages", "started_at", "tool_call_count"})
     assert source.recognises({"session_history": history})
     assert source.recognises({"sessions": frozenset({"id", "agent_name", "model", "messages", "created_at"})})

@@ -115,7 +115,7 @@ def _say_where_nothing_is(overview: pd.DataFrame) -> None:
     found = {os.path.realpath(path) for path in overview["origin"]}
     places = [
         (source.name, path)
-        for source in all_sources().values()
+        for source in all_sources()
         for path in source.default_paths()
         if os.path.realpath(path) not in found
     ]

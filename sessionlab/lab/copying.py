@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,11 +17,15 @@ from sessionlab.lab.texts import Texts
 from sessionlab.model import storable
 
 if TYPE_CHECKING:
-    from sessionlab.lab.attach import Attachment
     from sessionlab.sources import Source
 
 NO_PRICE = "no price is known for the model"
 """How the reason of a problem begins that concerns costs alone; all else was read."""
+
+OF_A_TOTAL = "p.from_tokens = 0 and p.request = 0"
+"""Which prices fit a session's total: it does not say how many requests it is of, nor in which tiers these were, unless
+all its tokens are in the first.
+"""
 
 
 class Copy(ABC):
@@ -33,19 +37,22 @@ class Copy(ABC):
         schema: The DuckDB schema with its facts and the views of its frames.
         texts: The wide texts of `message` and `tool_call`.
         version: Rises whenever what the copy holds has changed.
+        unpriced: Provider and name of the models that have no price, so far as costs were asked for.
+        hidden: Ids of sessions that another history of the tool holds too, and that are left out here. It is for those
+            kinds of copies to heed that `_replace` their facts.
     """
 
     source: Source
 
-    def __init__(self, engine: Engine, path: str, schema: str, attachment: Attachment) -> None:
+    def __init__(self, engine: Engine, path: str, schema: str) -> None:
         self.path = path
+        self.hidden: frozenset[str] = frozenset()
         self.schema = schema
         self.version = 0
         self._engine = engine
-        self._attachment = attachment
         self._until = -1
         self._priced_until = -1
-        self._unpriced: set[tuple[str | None, str]] = set()
+        self.unpriced: set[tuple[str | None, str]] = set()
         self._create()
 
     def __repr__(self) -> str:
@@ -55,8 +62,7 @@ class Copy(ABC):
         """Make the fact tables and views anew, empty."""
         run = self._engine.narrow.execute
         roll_back(self._engine.narrow)  # of what Ctrl-C has cut off
-        self.drop()
-        run(f"create schema {self.schema}")
+        run(f"drop schema if exists {self.schema} cascade; create schema {self.schema}")
         run(script("facts")[""].replace("facts.", f"{self.schema}."))
         run(f"create macro {self.schema}.source() as {literal(self.source.name)}")
         run(f"create macro {self.schema}.origin() as {literal(storable(self.path))}")
@@ -68,7 +74,7 @@ class Copy(ABC):
         self._names = {kind: Texts(columns) for kind, columns in NAMES.items()}
         self._until = -1
         self._priced_until = -1
-        self._unpriced.clear()
+        self.unpriced.clear()
         self.version += 1
 
     def drop(self) -> None:
@@ -127,32 +133,44 @@ class Copy(ABC):
             found = pricing.prices_of(provider_name, model)
             prices.extend(found)
             if not found:
-                self._unpriced.add((provider_name, model))
+                self.unpriced.add((provider_name, model))
         if prices:
-            found_prices = _as_table(prices)
+            found_prices = as_table(prices)
             new = f"t.turn_key > {self._priced_until}"
             model = "coalesce(t.response_model, t.request_model)"
             self._engine.ingest("price", self.schema, found_prices, table="turn", model=model, which=new)
-            # A total of several requests says which tier they are in only where it does not reach the second.
-            first = "p.from_tokens = 0"
-            self._engine.ingest("price", self.schema, found_prices, table="session_usage", model="t.model", which=first)
+            total = {"table": "session_usage", "model": "t.model", "which": OF_A_TOTAL}
+            self._engine.ingest("price", self.schema, found_prices, **total)
         self._priced_until = self._until
         self.version += 1
 
     @property
     def problems(self) -> list[Mapping[str, Any]]:
-        """What could not be read of this history, so far as it was asked for."""
-        return [
-            {
-                "source": self.source.name,
-                "origin": storable(self.path),
-                "line": None,
-                "record": model,
-                "reason": f"{NO_PRICE} {model!r} of provider {provider or 'unknown'!r}; its "
-                "cost_usd is NULL where the tool reported none",
-            }
-            for provider, model in sorted(self._unpriced, key=str)
-        ]
+        """What could not be read of this history, so far as it was asked for; `unpriced` is apart."""
+        return []
+
+    @property
+    def session_ids(self) -> frozenset[str]:
+        """The sessions whose facts are held."""
+        return frozenset(
+            row[0] for row in self._engine.narrow.execute(f"select session_id from {self.schema}.session").fetchall()
+        )
+
+    def places(self) -> list[tuple[str, list[str] | None]]:
+        """Return what users know the history by: the file, or each folder with the files in it."""
+        return [(self.path, None)]
+
+    def _replace(self, facts: Mapping[str, pa.Table]) -> None:
+        """Hold these facts instead of the ones that were; without the sessions that are hidden."""
+        self._create()
+        for table, rows in _without(facts, self.hidden).items():
+            self._remember(table, rows)
+            if table != "invocation" and rows.num_rows:
+                self._engine.ingest(table, self.schema, self._named(table, rows))
+            if table in ("message", "turn", "session_usage") and rows.num_rows:
+                self._until = max(self._until, int(rows.column(0)[-1].as_py()))
+        self._until = max(0, self._until)
+        self.version += 1
 
     def _remember(self, table: str, rows: pa.Table) -> None:
         """Note what later rows name by key."""
@@ -175,7 +193,54 @@ class Copy(ABC):
         return rows
 
 
-def _as_table(prices: list[pricing.Price]) -> pa.Table:
+def unpriced_problems(copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
+    """Return a problem for each model of a provider that has no price, whatever histories it is in.
+
+    It names the tool and the file only where there is no other.
+    """
+    found: dict[tuple[str | None, str], list[Copy]] = {}
+    for copy in copies:
+        for pair in copy.unpriced:
+            found.setdefault(pair, []).append(copy)
+    problems: list[Mapping[str, Any]] = []
+    for (provider, model), users in sorted(found.items(), key=lambda item: (item[0][1], item[0][0] or "")):
+        sources = {copy.source.name for copy in users}
+        places = [path for copy in users for path, _ in copy.places()]
+        where = "" if len(places) == 1 else f" in {len(places)} histories"
+        problems.append(
+            {
+                "source": sources.pop() if len(sources) == 1 else None,
+                "origin": storable(places[0]) if len(places) == 1 else None,
+                "line": None,
+                "record": model,
+                "reason": f"{NO_PRICE} {model!r} of provider {provider or 'unknown'!r}{where}; its "
+                "cost_usd is NULL where the tool reported none",
+            }
+        )
+    return problems
+
+
+def as_table(prices: Sequence[pricing.Price]) -> pa.Table:
+    """Return prices as the section `price` of `ingest.sql` takes them."""
     table = pa.Table.from_pylist([{name: getattr(price, name) for name in price.__slots__} for price in prices])
     place = table.schema.get_field_index("provider_name")  # of type null where no provider is known
     return table.set_column(place, "provider_name", table.column(place).cast(pa.large_string()))
+
+
+def _without(facts: Mapping[str, pa.Table], session_ids: Collection[str]) -> Mapping[str, pa.Table]:
+    """Return the facts without those of some sessions."""
+    sessions = facts.get("session")
+    if sessions is None or not session_ids:
+        return facts
+    left_out = pc.is_in(sessions.column("session_id"), value_set=pa.array(sorted(session_ids), pa.large_string()))
+    gone = sessions.filter(left_out).column("session_key").combine_chunks()
+    kept = dict(facts)
+    for table, rows in facts.items():
+        if "session_key" in rows.column_names:
+            kept[table] = rows.filter(pc.invert(pc.is_in(rows.column("session_key"), value_set=gone)))
+    if "tool_result" in kept and "tool_call" in kept:
+        calls = kept["tool_call"].column("tool_call_key").combine_chunks()
+        kept["tool_result"] = kept["tool_result"].filter(
+            pc.is_in(kept["tool_result"].column("tool_call_key"), value_set=calls)
+        )
+    return kept

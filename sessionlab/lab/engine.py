@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,15 @@ class Engine:
             self._reader = reader
         return self._reader
 
-    def fetch(self, sql: str, columns: Columns, values: dict[str, int], *, is_scan: bool = False) -> pa.Table:
+    def fetch(
+        self,
+        sql: str,
+        columns: Columns,
+        values: dict[str, int],
+        *,
+        optional: Collection[str] = (),
+        is_scan: bool = False,
+    ) -> pa.Table:
         """Return the rows of a SELECT over the attached file as Arrow, cast to the given types.
 
         Args:
@@ -118,22 +126,23 @@ class Engine:
                 all its digits.
             columns: The names and DuckDB types of its columns.
             values: Of the names in the text.
+            optional: Columns that the SELECT may leave out; they are NULL then.
             is_scan: Let DuckDB scan the tables, which is quicker for whole ones. Else SQLite runs the text, which uses
                 its indexes and is one snapshot.
         """
         for name, value in values.items():
             sql = re.sub(rf":{name}\b", str(int(value)), sql)
-        casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
         if is_scan:
             # Rows that are only added are the same in every snapshot, so these scans may be parallel.
             self.reader.execute("use history; set sqlite_disable_multithreaded_scans = false")
             try:
                 text = re.sub(r"\breal\((\w+)\)", r"\1", sql)
-                return self.reader.execute(f"select {casts} from ({text})").to_arrow_table()
+                return self.reader.execute(selecting(f"({text})", columns, optional)).to_arrow_table()
             finally:
                 self.reader.execute("use memory; set sqlite_disable_multithreaded_scans = true")
         text = re.sub(r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", sql)
-        return self.reader.execute(f"select {casts} from sqlite_query('history', $1)", [text]).to_arrow_table()
+        sql = selecting("sqlite_query('history', $1)", columns, optional)
+        return self.reader.execute(sql, [text]).to_arrow_table()
 
     def ingest(self, section: str, schema: str, incoming: pa.Table | None = None, **values: int | str) -> None:
         """Run a section of `ingest.sql` on the facts of a history, with `incoming` rows."""
@@ -153,6 +162,15 @@ class Engine:
         finally:
             if incoming is not None:
                 self.narrow.unregister("incoming")
+
+
+def selecting(rows: str, columns: Columns, optional: Collection[str] = ()) -> str:
+    """Return a SELECT of rows with their columns cast to the given types; an optional one that they lack is NULL."""
+    casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
+    nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in columns if name in optional)
+    if nulls:
+        rows = f"(select * from {rows} union all by name select {nulls} where false)"
+    return f"select {casts} from {rows}"
 
 
 def in_pieces(table: pa.Table) -> pa.Table:

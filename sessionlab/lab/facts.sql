@@ -16,7 +16,9 @@ create table facts.session (
     updated_at bigint,
     ended_at bigint,
     archived_at bigint,
-    metadata varchar
+    metadata varchar,
+    -- of a history of several files: the one it was read from
+    origin varchar
 );
 
 create table facts.model_config (
@@ -82,6 +84,7 @@ create table facts.turn (
     output_tokens bigint,
     cache_read_input_tokens bigint,
     cache_creation_input_tokens bigint,
+    cache_creation_1h_input_tokens bigint,
     reasoning_output_tokens bigint,
     usage_quality varchar,
     reported_cost_usd double,
@@ -91,7 +94,9 @@ create table facts.turn (
     cache_creation_usd double,
     output_usd double,
     reasoning_usd double,
-    computed_cost_usd double
+    computed_cost_usd double,
+    -- by what name the turn is the same in another file
+    claim varchar
 );
 
 create table facts.tool_call (
@@ -130,6 +135,7 @@ create table facts.session_usage (
     output_tokens bigint,
     cache_read_input_tokens bigint,
     cache_creation_input_tokens bigint,
+    cache_creation_1h_input_tokens bigint,
     reasoning_output_tokens bigint,
     usage_quality varchar,
     reported_cost_usd double,

@@ -14,9 +14,12 @@ from sessionlab.lab.engine import Engine
 from sessionlab.lab.incoming import Kind
 from sessionlab.lab.keyed import KeyedCopy
 from sessionlab.lab.raw import columns_of
+from sessionlab.lab.sights import Sights
+from sessionlab.lab.tree import TreeCopy
 from sessionlab.lab.whole import WholeCopy
 from sessionlab.model import storable
-from sessionlab.sources import KeyedSource, Source, WholeSource, all_sources
+from sessionlab.sources import KeyedSource, Source, TreeSource, WholeSource, all_sources, source_names
+from sessionlab.store.gate import gate_of
 
 Path = str | os.PathLike[str]
 
@@ -53,19 +56,21 @@ class Histories:
         self._engine = engine
         self._paths = list(paths)
         self._by_path: dict[str, Copy] = {}
+        self._trees: dict[str, TreeCopy] = {}
+        self._sights = Sights()
         self._failed: dict[str, tuple[Signature, str]] = {}
         self._count = 0
         self.copies: list[Copy] = []
         """In the order of their rows: as they were named, and what was found by source and path."""
         self._look()
         for path in self._paths:
-            if os.path.isdir(path) and not any(_is_below(found, path) for found in (*self._by_path, *self._failed)):
+            if os.path.isdir(path) and not any(_is_below(found, path) for found in self._known_paths()):
                 raise HistoryFileError(
-                    f"The folder {path!r} holds no history: no file in it ends in {', '.join(SUFFIXES)}. "
+                    f"The folder {path!r} holds no history of a known tool ({', '.join(source_names())}). "
                     "Check the path."
                 )
         if not self._paths and not self.copies:
-            places = [path for source in all_sources().values() for path in source.default_paths()]
+            places = [path for source in all_sources() for path in source.default_paths()]
             warn(
                 f"No history was found, so the frames are empty. Looked at: {', '.join(places)}. "
                 "Name a file: sessionlab.open('history.db')."
@@ -79,41 +84,94 @@ class Histories:
             for path, (_, reason) in self._failed.items()
         ]
 
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:
+    def refresh(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> None:
         """Copy what has come since the last time, and look for files that are new or gone.
 
         Args:
             kinds: The texts that will be asked for.
+            only_usage: Nothing but the frame `token_usage` will be asked for.
 
         Raises:
             HistoryFileError: A file that was named cannot be read any more.
         """
-        if not self._paths or any(os.path.isdir(path) for path in self._paths):
-            self._look(kinds)
-        else:
-            for copy in self.copies:
-                copy.refresh(kinds)
+        self._look(kinds, only_usage=only_usage)
 
-    def _look(self, kinds: Collection[Kind] | None = None) -> None:
+    def _known_paths(self) -> list[str]:
+        return [*self._by_path, *self._failed, *(path for tree in self._trees.values() for path in tree.files)]
+
+    def _look(self, kinds: Collection[Kind] | None = None, *, only_usage: bool = False) -> None:
         """Read what the paths lead to now; at opening, with `kinds` None, what can wait does."""
         copies: list[Copy] = []
         failed = self._failed
         self._failed = {}
+        files: dict[str, dict[str, str]] = {}
         places: list[str | None] = [*self._paths] or [None]
-        for path in places:
-            if path is not None and not os.path.isdir(path):
-                self._read(path, None, kinds)
-                copies.append(self._by_path[path])
-            else:
-                found = _in_default_places() if path is None else self._in_folder(path)
-                ready = [copy for one in found if (copy := self._refreshed(one, path, kinds, failed)) is not None]
-                copies += sorted(ready, key=lambda copy: (copy.source.name, copy.path))
+        for place in places:
+            if place is not None and not os.path.isdir(place):
+                source = self._tree_source_of_named(place)
+                if source is None:
+                    self._read(place, None, kinds)
+                    copies.append(self._by_path[place])
+                else:
+                    files.setdefault(source.name, {})[place] = place
+                    copies.append(self._tree(source))
+                continue
+            databases, trees = self._in_default_places() if place is None else self._in_folder(place)
+            ready = [
+                (copy.source.name, path, copy)
+                for path in databases
+                if (copy := self._refreshed(path, place, kinds, failed)) is not None
+            ]
+            for source, path, root in trees:
+                if path not in files.setdefault(source.name, {}):
+                    files[source.name][path] = root
+                    ready.append((source.name, root, self._tree(source)))
+            copies += [copy for _, _, copy in sorted(ready, key=lambda found: found[:2])]
         kept: dict[object, Copy] = {}
         for copy in copies:
-            kept.setdefault(_identity(copy.path), copy)
+            kept.setdefault(_identity(copy.path) if not isinstance(copy, TreeCopy) else copy.source.name, copy)
         self.copies = list(kept.values())
+        for name in set(self._trees) - set(files):
+            self._trees.pop(name).drop()
+        for name, found in files.items():
+            self._trees[name].look_at(found)
         for gone in set(self._by_path) - {copy.path for copy in self.copies}:
             self._by_path.pop(gone).drop()
+        if kinds is not None:
+            self._refresh_trees(kinds, only_usage=only_usage)
+
+    def _refresh_trees(self, kinds: Collection[Kind], *, only_usage: bool) -> None:
+        """Bring the copies of files of records up to date; what a database of the tool holds too is left out."""
+        for tree in self._trees.values():
+            others = [copy for copy in self.copies if copy.source.name == tree.source.name and copy is not tree]
+            tree.hidden = frozenset[str]().union(*(copy.session_ids for copy in others))
+            try:
+                tree.refresh(kinds, only_usage=only_usage)
+            except HistoryFileError as error:
+                if any(root in self._paths and not os.path.isdir(root) for root in tree.roots):
+                    raise
+                self._failed[tree.path] = ((), str(error))
+                self.copies.remove(tree)
+
+    def _tree(self, source: TreeSource) -> TreeCopy:
+        if source.name not in self._trees:
+            self._trees[source.name] = TreeCopy(self._engine, source, f"h{self._count}")
+            self._count += 1
+        return self._trees[source.name]
+
+    def _tree_source_of_named(self, path: str) -> TreeSource | None:
+        """Return the tool whose records a file that a user named holds; None for a SQLite file."""
+        if path in self._by_path:
+            return None
+        _refuse_what_is_no_file(path)
+        try:
+            # Closing a SQLite file would drop the locks that a recorder of this process has on it.
+            with gate_of(path).released():
+                return self._sights.of_named(path)
+        except OSError as error:
+            if isinstance(error, HistoryFileError):
+                raise
+            raise HistoryFileError(f"{path!r} cannot be read: {error.strerror}. Check its permissions.") from error
 
     def _refreshed(
         self,
@@ -135,16 +193,38 @@ class Histories:
             return None
         return self._by_path[path]
 
-    def _in_folder(self, path: str) -> Iterator[str]:
-        def note(error: OSError) -> None:
-            reason = f"The folder {error.filename!r} cannot be read: {error.strerror}. Check its permissions."
-            self._failed[str(error.filename)] = ((), reason)
+    def _in_folder(self, path: str) -> tuple[list[str], list[tuple[TreeSource, str, str]]]:
+        """Return the databases in a folder, and the files of records: their tool, path and the folder."""
+        found = list(self._files_below(path))
+        trees = self._sights.of_folder([one for one in found if not one.endswith(SUFFIXES)])
+        return [one for one in found if one.endswith(SUFFIXES)], [(source, one, path) for source, one in trees]
 
-        for folder, folders, files in os.walk(path, onerror=note):
+    def _in_default_places(self) -> tuple[list[str], list[tuple[TreeSource, str, str]]]:
+        """Return the same of all places where tools keep their histories."""
+        databases = []
+        trees = []
+        for source in all_sources():
+            for place in map(os.path.abspath, source.default_paths()):
+                if isinstance(source, TreeSource):
+                    found = self._sights.of_tool(source, self._files_below(place))
+                    trees += [(source, path, place) for path in found]
+                elif os.path.exists(place):
+                    databases.append(place)
+        return databases, trees
+
+    def _files_below(self, path: str) -> Iterator[str]:
+        def note(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                reason = f"The folder {error.filename!r} cannot be read: {error.strerror}. Check its permissions."
+                self._failed[str(error.filename)] = ((), reason)
+
+        if os.path.isfile(path):
+            yield path
+            return
+        for folder, folders, names in os.walk(path, onerror=note):
             folders.sort()
-            for name in sorted(files):
-                if name.endswith(SUFFIXES):
-                    yield os.path.join(folder, name)
+            for name in sorted(names):
+                yield os.path.join(folder, name)
 
     def _read(self, path: str, folder: str | None, kinds: Collection[Kind] | None) -> None:
         """Bring the copy of a file up to date, or make it."""
@@ -167,13 +247,6 @@ class Histories:
             copy.drop()
             raise
         self._by_path[path] = copy
-
-
-def _in_default_places() -> Iterator[str]:
-    for source in all_sources().values():
-        for path in source.default_paths():
-            if os.path.exists(path):
-                yield os.path.abspath(path)
 
 
 def _identity(path: str) -> object:
@@ -202,13 +275,13 @@ def _refuse_what_is_no_file(path: str) -> None:
 
 def _source_of(attachment: Attachment, path: str) -> Source:
     tables = columns_of(attachment)
-    for source in all_sources().values():
+    for source in all_sources():
         if source.recognises(tables):
             return source
     shown = ", ".join(sorted(tables)[:5]) or "none"
     raise HistoryFileError(
         f"{path!r} is a SQLite file of no known tool (its tables: {shown}). "
-        f"Known are: {', '.join(all_sources())}. Check the path."
+        f"Known are: {', '.join(source_names())}. Check the path."
     )
 
 

@@ -11,8 +11,9 @@ Kind = Literal["message", "tool_call"]
 _KEY = "bigint"
 _TOKENS: Columns = [
     (f"{name}_tokens", "bigint")
-    for name in ("input", "output", "cache_read_input", "cache_creation_input", "reasoning_output")
-]
+    for name in (
+        "input", "output", "cache_read_input", "cache_creation_input", "cache_creation_1h_input", "reasoning_output")
+]  # fmt: skip
 INCOMING: dict[str, Columns] = {
     "session": [
         ("session_key", _KEY),
@@ -20,7 +21,7 @@ INCOMING: dict[str, Columns] = {
             "session_id", "native_id", "name", "agent_name", "directory", "git_root", "parent_session_id",
             "conversation_id")),
         *((name, "bigint") for name in ("started_at", "updated_at", "ended_at", "archived_at")),
-        ("metadata", "varchar"),
+        *((name, "varchar") for name in ("metadata", "origin")),
     ],
     "invocation": [("invocation_key", _KEY), ("invocation_id", "varchar")],
     "model_config": [
@@ -47,6 +48,7 @@ INCOMING: dict[str, Columns] = {
         *_TOKENS,
         ("usage_quality", "varchar"),
         ("reported_cost_usd", "double"),
+        ("claim", "varchar"),
     ],
     "tool_call": [
         *((name, _KEY) for name in ("tool_call_key", "session_key", "tool_call_index")),
@@ -72,6 +74,11 @@ INCOMING: dict[str, Columns] = {
         ("reported_cost_usd", "double"),
     ],
 }  # fmt: skip
+# Columns that a source may leave out, which is the same as NULL in every row.
+# origin: the file of a session, where a history is of several. claim: by what name a turn is the same in another file.
+# cache_creation_1h_input_tokens: of what was written to the cache, what was for an hour; NULL where that is not told
+# apart.
+OPTIONAL = frozenset({"origin", "claim", "cache_creation_1h_input_tokens"})
 TEXTS: dict[Kind, Columns] = {
     "message": [("message_key", _KEY), ("content", "varchar"), ("reasoning", "varchar")],
     "tool_call": [("tool_call_key", _KEY), ("arguments", "varchar")],

@@ -20,7 +20,8 @@ select
     updated_at,
     ended_at,
     archived_at,
-    metadata
+    metadata,
+    origin
 from incoming;
 
 -- name: model_config
@@ -62,6 +63,7 @@ select
     output_tokens,
     cache_read_input_tokens,
     cache_creation_input_tokens,
+    cache_creation_1h_input_tokens,
     reasoning_output_tokens,
     usage_quality,
     reported_cost_usd,
@@ -123,6 +125,7 @@ select
     output_tokens,
     cache_read_input_tokens,
     cache_creation_input_tokens,
+    cache_creation_1h_input_tokens,
     reasoning_output_tokens,
     usage_quality,
     reported_cost_usd,
@@ -131,7 +134,8 @@ select
     null,
     null,
     null,
-    null
+    null,
+    claim
 from incoming;
 
 -- name: tool_call
@@ -251,32 +255,43 @@ drop table later;
 
 -- name: price
 -- The periods, times of day and tiers of a price do not overlap, so a turn or a session's total finds one row or none.
+-- Of a turn without a time the price is known where it never changed. Tokens that exceed what they are part of are none.
+-- What was written to the cache for an hour has a price of its own where it is told apart.
 update facts.{table} t
 set
     uncached_input_usd = (
         t.input_tokens - coalesce(t.cache_read_input_tokens, 0)
         - coalesce(t.cache_creation_input_tokens, 0)) * p.uncached_input,
     cache_read_usd = t.cache_read_input_tokens * p.cache_read,
-    cache_creation_usd = t.cache_creation_input_tokens * p.cache_creation,
+    cache_creation_usd =
+        (t.cache_creation_input_tokens - coalesce(t.cache_creation_1h_input_tokens, 0)) * p.cache_creation
+        + coalesce(t.cache_creation_1h_input_tokens, 0) * p.cache_creation_1h,
     output_usd = (t.output_tokens - coalesce(t.reasoning_output_tokens, 0)) * p.output,
     reasoning_usd = t.reasoning_output_tokens * p.reasoning,
     computed_cost_usd =
-        (t.input_tokens - coalesce(t.cache_read_input_tokens, 0)
+        p.request
+        + (t.input_tokens - coalesce(t.cache_read_input_tokens, 0)
         - coalesce(t.cache_creation_input_tokens, 0)) * p.uncached_input
         + coalesce(t.cache_read_input_tokens, 0) * p.cache_read
-        + coalesce(t.cache_creation_input_tokens, 0) * p.cache_creation
+        + (coalesce(t.cache_creation_input_tokens, 0) - coalesce(t.cache_creation_1h_input_tokens, 0))
+        * p.cache_creation
+        + coalesce(t.cache_creation_1h_input_tokens, 0) * p.cache_creation_1h
         + (t.output_tokens - coalesce(t.reasoning_output_tokens, 0)) * p.output
         + coalesce(t.reasoning_output_tokens, 0) * p.reasoning
 from incoming p
 where
     {which}
-    and t.input_tokens is not null
-    and t.output_tokens is not null
+    and t.input_tokens >= coalesce(t.cache_read_input_tokens, 0) + coalesce(t.cache_creation_input_tokens, 0)
+    and t.output_tokens >= coalesce(t.reasoning_output_tokens, 0)
+    and coalesce(t.cache_creation_input_tokens, 0) >= coalesce(t.cache_creation_1h_input_tokens, 0)
     and {model} = p.model
     and t.provider_name is not distinct from p.provider_name
-    and t.started_at >= p.from_us
-    and t.started_at < p.until_us
-    and (t.started_at // 1000000) % 86400 >= p.from_second
-    and (t.started_at // 1000000) % 86400 < p.until_second
+    and (
+        t.started_at is null and p.is_constant
+        or t.started_at >= p.from_us
+        and t.started_at < p.until_us
+        and (t.started_at // 1000000) % 86400 >= p.from_second
+        and (t.started_at // 1000000) % 86400 < p.until_second
+    )
     and t.input_tokens >= p.from_tokens
     and t.input_tokens < p.until_tokens;

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import refuse_interrupt
-from sessionlab.lab.incoming import INCOMING, STATE, TEXTS, Kind
+from sessionlab.lab.incoming import INCOMING, OPTIONAL, STATE, TEXTS, Kind
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
 
@@ -37,8 +37,9 @@ class KeyedCopy(Copy):
         self._state: tuple[str, int, int] | None = None
         self._file: tuple[int, int] | None = None
         self._calls_before_turns = False
+        self._attachment = attachment
         attachment.is_foreign = False
-        super().__init__(engine, path, schema, attachment)
+        super().__init__(engine, path, schema)
 
     def _create(self) -> None:
         super()._create()
@@ -217,8 +218,8 @@ class KeyedCopy(Copy):
         return state is not None and is_same_file and (found[0], found[2]) == (state[0], state[2])
 
     def _fetch(self, sql: str, columns: Columns, **values: int) -> pa.Table:
-        return self._engine.fetch(sql, columns, values)
+        return self._engine.fetch(sql, columns, values, optional=OPTIONAL)
 
     def _fetch_scanned(self, sql: str, columns: Columns, **values: int) -> pa.Table:
-        rows = self._engine.fetch(sql, columns, values, is_scan=True)
+        rows = self._engine.fetch(sql, columns, values, optional=OPTIONAL, is_scan=True)
         return in_order(rows, columns[0][0])

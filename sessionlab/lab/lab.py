@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from sessionlab.errors import FrameError, QueryError, SessionLabError, warn
 from sessionlab.lab import queries
-from sessionlab.lab.copying import NO_PRICE
+from sessionlab.lab.copying import unpriced_problems
 from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.filters import chosen_columns, query_for
 from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.overview import overview_of
+from sessionlab.lab.repricing import Repricing
 from sessionlab.lab.result import Result, to_polars
 from sessionlab.lab.rows import count_without_time, merged_configs, needed_texts, needs_costs, newest, read_rows
 from sessionlab.lab.search import Search, search
@@ -101,13 +102,18 @@ class Lab:
 
     @property
     def sources(self) -> list[tuple[str, str]]:
-        """The tool and the file of each history, in the order of their rows in the frames."""
+        """The tool and the file or folder of each history, in the order of their rows in the frames."""
         histories = self._histories
-        return [] if histories is None else [(copy.source.name, copy.path) for copy in histories.copies]
+        copies = [] if histories is None else histories.copies
+        return [(copy.source.name, path) for copy in copies for path, _ in copy.places()]
 
     @property
     def problems(self) -> pd.DataFrame:
-        """What could not be read: source, origin (file), line (or NULL), record, reason; one row for each."""
+        """What could not be read: source, origin (file), line (or NULL), record, reason; one row for each.
+
+        A model that has no price is there once for each provider, at the end; `source` and `origin` are NULL there
+        where several tools or histories used it.
+        """
         with self._lock, ctrl_c():
             for copy in self._refreshed()[1]:
                 copy.price()
@@ -194,7 +200,7 @@ class Lab:
         query = query_for(frame, filters)
         with self._lock, ctrl_c():
             kinds = needed_texts(frame, chosen, query)
-            engine, copies = self._refreshed(kinds)
+            engine, copies = self._refreshed(kinds, only_usage=frame.name == "token_usage")
             # Texts first: reading them can show that rows went, and then the facts are copied anew.
             self._load(copies, kinds, costs=needs_costs(chosen, query))
             is_shared = frame.name == "model_configs" and len(copies) > 1
@@ -271,6 +277,100 @@ class Lab:
             return table
         return to_polars(table) if to == "polars" else to_pandas(table)
 
+    @overload
+    def reprice(
+        self,
+        model: str,
+        *,
+        provider_name: str | None = ...,
+        instead_of: str | Sequence[str] | None = ...,
+        to: Literal["pandas"] = ...,
+        **filters: Any,
+    ) -> pd.DataFrame: ...
+    @overload
+    def reprice(
+        self,
+        model: str,
+        *,
+        provider_name: str | None = ...,
+        instead_of: str | Sequence[str] | None = ...,
+        to: Literal["polars"],
+        **filters: Any,
+    ) -> pl.DataFrame: ...
+    @overload
+    def reprice(
+        self,
+        model: str,
+        *,
+        provider_name: str | None = ...,
+        instead_of: str | Sequence[str] | None = ...,
+        to: Literal["arrow"],
+        **filters: Any,
+    ) -> pa.Table: ...
+
+    def reprice(
+        self,
+        model: str,
+        *,
+        provider_name: str | None = None,
+        instead_of: str | Sequence[str] | None = None,
+        to: To = "pandas",
+        **filters: Any,
+    ) -> pd.DataFrame | pl.DataFrame | pa.Table:
+        """Return what the same tokens would have cost with another model, beside what they did cost.
+
+        One row for each turn, or session's total where a tool keeps only that (`scope`), that used tokens or was
+        charged; key: source, session_id, turn_id. Columns: source, session_id, turn_id, started_at, provider_name and
+        model (those that answered), cost_usd, cost_status, scope, repriced_model, repriced_cost_usd. Rows come in the
+        order of `turns`.
+
+        It is arithmetic on the tokens that were counted: another model would have split the text into other tokens,
+        and answered at another length. Tokens that were read from or written to a cache stay so, at the other model's
+        prices for that; where it has none they cost what input does. Prices are those of the turn's own day; where the
+        model was not there yet, its first ones. `repriced_cost_usd` is NULL where tokens are not known, where a turn
+        has no time and the price has changed, and for a total that does not say which of several prices its requests
+        had. `cost_usd` may be NULL as well, so compare sums of the rows that have both.
+
+        Args:
+            model: The model that is asked about.
+            provider_name: Whose prices; None: of the provider whose models are called so.
+            instead_of: Only the turns that this model, or one of these, answered.
+            to: `pandas`, `polars` or `arrow`.
+            **filters: Those of `frame`: `since`, `until`, `session_id`, `source`, `agent_name`, `directory`, `limit`,
+                and equality on `turn_id`, `started_at`, `cost_usd`, `cost_status` and `scope`.
+
+        Raises:
+            FrameError: No price is known for the model, or a filter does not fit.
+            HistoryFileError: A history cannot be read.
+            MissingPartError: A package that is needed is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> from sessionlab import ModelConfig, Recorder, Usage, open
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = f"{folder}/history.db"
+            ...     config = ModelConfig(provider_name="anthropic", request_model="claude-sonnet-4-5")
+            ...     with Recorder(path) as recorder, recorder.session("first", config=config) as session:
+            ...         turn = session.assistant("Done.", usage=Usage(input_tokens=100_000, output_tokens=10_000))
+            ...     with open(path) as lab:
+            ...         costs = lab.reprice(model="claude-haiku-4-5")[["cost_usd", "repriced_cost_usd"]]
+            >>> costs.round(2).values.tolist()
+            [[0.45, 0.15]]
+        """
+        if to not in ("pandas", "polars", "arrow"):
+            raise FrameError(f"to={to!r}: expected 'pandas', 'polars' or 'arrow'.")
+        repricing = Repricing(model, provider_name, instead_of, filters)
+        with self._lock, ctrl_c():
+            engine, copies = self._refreshed()
+            self._load(copies, (), costs=True)
+            table = repricing.rows(engine, copies)
+            missing = repricing.count_without_time(engine, copies)
+        if missing:
+            warn(f"{missing} turns have no time (started_at), so since and until leave them out.")
+        if to == "arrow":
+            return table
+        return to_polars(table) if to == "polars" else to_pandas(table)
+
     def sql(self, text: str, params: Sequence[Any] | dict[str, Any] | None = None) -> Result:
         """Run one SELECT over the frames, which are views by their names.
 
@@ -310,11 +410,12 @@ class Lab:
             self._engine = None
             raise
 
-    def _refreshed(self, kinds: Collection[Kind] = ()) -> tuple[Engine, list[Copy]]:
+    def _refreshed(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> tuple[Engine, list[Copy]]:
         """Bring every history up to date, unless a snapshot is held, and return them.
 
         Args:
             kinds: The texts that will be asked for.
+            only_usage: Nothing but the frame `token_usage` will be asked for.
         """
         if self._is_forked:
             self._is_forked, self._snapshots = False, 0
@@ -322,7 +423,7 @@ class Lab:
         if self._engine is None or self._histories is None:
             raise SessionLabError("The lab is closed. sessionlab.open() makes another.")
         if not self._snapshots:
-            self._histories.refresh(kinds)
+            self._histories.refresh(kinds, only_usage=only_usage)
         return self._engine, self._histories.copies
 
     def _load(self, copies: Sequence[Copy], kinds: Collection[Kind], *, costs: bool) -> None:
@@ -342,12 +443,15 @@ class Lab:
 
     def _overview(self) -> pa.Table:
         engine, copies = self._refreshed()
-        unread = [problem for problem in self._all_problems() if not problem["reason"].startswith(NO_PRICE)]
-        return overview_of(engine, copies, unread)
+        return overview_of(engine, copies, self._unread())
+
+    def _unread(self) -> list[Mapping[str, Any]]:
+        histories = self._histories
+        return [] if histories is None else [*histories.problems, *(p for c in histories.copies for p in c.problems)]
 
     def _all_problems(self) -> list[Mapping[str, Any]]:
         histories = self._histories
-        return [] if histories is None else [*histories.problems, *(p for c in histories.copies for p in c.problems)]
+        return [] if histories is None else [*self._unread(), *unpriced_problems(histories.copies)]
 
     def _after_fork_in_child(self) -> None:
         """The threads of DuckDB are gone, and one of this process may have held the lock: begin anew when asked."""

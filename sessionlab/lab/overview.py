@@ -34,24 +34,29 @@ def overview_of(engine: Engine, copies: Sequence[Copy], problems: Sequence[Mappi
     counts = Counter(problem["origin"] for problem in problems)
     rows = []
     for copy in copies:
-        found = run(
-            engine,
-            f"""select
-                count(*) as session_count,
-                coalesce(sum(turn_count), 0)::bigint as turn_count,
-                max(updated_at)::timestamptz as last_activity_at
-            from {copy.schema}.sessions""",
-        ).to_pylist()[0]
-        rows.append({**_named(copy.source.name, copy.path), **found, "problem_count": counts[storable(copy.path)]})
+        for path, files in copy.places():
+            condition = "" if files is None else " where origin in (select unnest($1))"
+            found = run(
+                engine,
+                f"""select
+                    count(*) as session_count,
+                    coalesce(sum(turn_count), 0)::bigint as turn_count,
+                    max(updated_at)::timestamptz as last_activity_at
+                from {copy.schema}.sessions{condition}""",
+                [] if files is None else [[storable(file) for file in files]],
+            ).to_pylist()[0]
+            count = sum(counts[origin] for origin in {storable(path), *map(storable, files or ())})
+            rows.append({**_named(copy.source.name, path, files), **found, "problem_count": count})
     known = {row["origin"] for row in rows}
     for problem in problems:
         if problem["source"] is None and problem["origin"] not in known:
-            rows.append({**_named(None, problem["origin"]), "problem_count": counts[problem["origin"]]})
+            rows.append({**_named(None, problem["origin"], None), "problem_count": counts[problem["origin"]]})
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _named(source: str | None, path: str) -> dict[str, Any]:
-    return {"source": source, "origin": storable(path), "size_bytes": _size(path)}
+def _named(source: str | None, path: str, files: Sequence[str] | None) -> dict[str, Any]:
+    size = _size(path) if files is None else sum(_size(file) or 0 for file in files)
+    return {"source": source, "origin": storable(path), "size_bytes": size}
 
 
 def _size(path: str) -> int | None:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script, show_as
+from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script, selecting, show_as
+from sessionlab.lab.incoming import OPTIONAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sessionlab.sources import WholeSource
+    from sessionlab.sources import TreeSource, WholeSource
 
 
 class Statements:
     """Runs a source's statements over its raw tables, in the reading instance's schema `raw`; a context manager."""
 
-    def __init__(self, reader: duckdb.DuckDBPyConnection, source: WholeSource, path: str) -> None:
+    def __init__(self, reader: duckdb.DuckDBPyConnection, source: WholeSource | TreeSource, path: str) -> None:
         self._reader = reader
         self._source = source
         self._path = path
@@ -59,9 +60,12 @@ class Statements:
             self._reader.execute(self._source.statements[section])
 
     def fetch(self, section: str, columns: Columns) -> pa.Table:
-        """Return the rows of a section, cast to the given types."""
-        casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
-        return self._reader.execute(f"select {casts} from ({self._source.statements[section]})").to_arrow_table()
+        """Return the rows of a section, cast to the given types; what it may leave out is NULL, and itself too."""
+        if section not in self._source.statements:
+            nothing = ", ".join(f'null::{kind} as "{name}"' for name, kind in columns)
+            return self._reader.execute(f"select {nothing} where false").to_arrow_table()
+        sql = selecting(f"({self._source.statements[section]})", columns, OPTIONAL)
+        return self._reader.execute(sql).to_arrow_table()
 
 
 def file_id(path: str) -> str:

@@ -56,8 +56,9 @@ class WholeCopy(Copy):
         self._commits: tuple[bytes, bytes] | None = None
         self._kinds: set[Kind] = set()
         self._found: Sequence[Problem] = ()
+        self._attachment = attachment
         attachment.is_foreign = True
-        super().__init__(engine, path, schema, attachment)
+        super().__init__(engine, path, schema)
 
     @property
     def problems(self) -> list[Mapping[str, Any]]:
@@ -171,15 +172,9 @@ class WholeCopy(Copy):
         commits = self._attachment.commits()
         is_settled = age_s(*signature) > UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
-        self._create()
-        for table, rows in facts.items():
-            self._remember(table, rows)
-            if table != "invocation" and rows.num_rows:
-                self._engine.ingest(table, self.schema, self._named(table, rows))
+        self._replace(facts)
         self._keep(texts)
         self._found = problems
-        self._until = max([0, *(_last_key(facts[table]) for table in ("message", "turn", "session_usage"))])
-        self.version += 1
         self._signature, self._is_settled, self._commits = signature, is_settled, commits
 
     def _keep(self, texts: Mapping[Kind, pa.Table]) -> None:
@@ -228,10 +223,8 @@ class WholeCopy(Copy):
             nothing = pa.nulls(rows.num_rows, pa.large_string())
             given = ["_row", *columns]
             texts = pa.table([nothing if c is None else rows.column(c) for c in given], names)
-        elif f"{kind}_text" in self.source.statements:
-            texts = statements.fetch(f"{kind}_text", TEXTS[kind])
         else:
-            texts = _empty(TEXTS[kind])
+            texts = statements.fetch(f"{kind}_text", TEXTS[kind])
         return in_order(texts, names[0])
 
     def _facts(self, facts: Collection[str], statements: Statements) -> tuple[dict[str, pa.Table], list[Problem]]:
@@ -240,13 +233,8 @@ class WholeCopy(Copy):
         tables = {}
         for table in facts:
             columns = INCOMING[table]
-            if table in self.source.statements:
-                tables[table] = in_order(statements.fetch(table, columns), columns[0][0])
-            else:
-                tables[table] = _empty(columns)
+            tables[table] = in_order(statements.fetch(table, columns), columns[0][0])
         name_configs(tables)
-        if "problem" not in self.source.statements:
-            return tables, []
         return tables, [Problem(**row) for row in statements.fetch("problem", PROBLEM).to_pylist()]
 
     def _read_side_files(self) -> tuple[dict[str, pa.Table], Sequence[Problem]]:
@@ -260,12 +248,3 @@ class WholeCopy(Copy):
 def _as_text(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa.Table:
     values = {column: [row[place] for row in rows] for place, column in enumerate(columns)}
     return pa.table({column: pa.array(listed, pa.large_string()) for column, listed in values.items()})
-
-
-def _last_key(rows: pa.Table) -> int:
-    return int(rows.column(0)[-1].as_py()) if rows.num_rows else 0
-
-
-def _empty(columns: Sequence[tuple[str, str]]) -> pa.Table:
-    kinds = {"bigint": pa.int64(), "double": pa.float64(), "varchar": pa.large_string()}
-    return pa.table({name: pa.array([], kinds[kind]) for name, kind in columns})

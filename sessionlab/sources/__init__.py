@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import os
 import pkgutil
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +36,17 @@ Tables = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One tool whose histories can be read; one of its two kinds says how.
+    """One tool whose histories can be read; one of its three kinds says how.
 
     Attributes:
         name: The `source` column of the frames.
-        default_paths: Where the tool keeps its files on this machine; they need not be there.
+        default_paths: Where the tool keeps its files or folders on this machine; they need not be there.
         fingerprints: The tables and columns by which a SQLite file is recognised as the tool's; any one will do.
     """
 
     name: str
     default_paths: Callable[[], Sequence[str]]
-    fingerprints: Sequence[Tables]
+    fingerprints: Sequence[Tables] = ()
 
     def recognises(self, tables: Tables) -> bool:
         """Return True where a file with these tables and columns is the tool's."""
@@ -116,15 +118,76 @@ class WholeSource(Source):
     side_files: SideFiles | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSource(Source):
+    """A tool whose history is many files of JSON records. What they hold more is read on, and only that.
+
+    All such files of a lab are one history, so that what the tool copied from one into another can be told.
+
+    Attributes:
+        names: What the files are called: patterns such as `*.jsonl`.
+        recognises_file: Whether a file is the tool's, by its path and the first records in it that can be read, of
+            which there may be none: True, False, or None where they do not say. Then the files beside it decide.
+        records: For files that are no lines of JSON objects: returns each record of a file as the text of a JSON
+            object without line breaks, in order, and a Problem for what is none. Such a file is read as a whole again
+            when it has changed.
+        record_names: Which of the files `records` is for; all without it.
+        columns: The members of a record that the facts need, with their DuckDB types. What does not fit is NULL; the
+            type JSON takes anything.
+        usage_columns: The same for the token usage alone; none where that is not quicker.
+        text_columns: The same for the wide texts.
+        statements: What DuckDB runs.
+
+            `line`, `usage_line` and `text_line` are lists of expressions over the columns of the three kinds: what is
+            kept of a record. The first two must give `at`, its time in microseconds since 1970, UTC, or NULL. The
+            texts must not be among what is kept for the facts.
+
+            Then comes `prepare`, which may make tables in `raw`. It finds `raw.line` with what was kept and line_key,
+            file_key, line_no (from 1); `raw.file` with file_key, path, root (what was named to find it), started_at,
+            ended_at (of its records); `raw.claimed` with claim and session_id: the turns and message ids that an
+            archive that is open beside these files holds.
+
+            For the facts come `prepare_facts`, one SELECT for each table of facts, with the columns that
+            `lab/incoming.py` lists (`OPTIONAL` ones may be left out), and `problem`: file_key, line, record, reason. Keys of facts are line keys, or
+            line keys plus a number below 65,536; files come in the order of their first records.
+
+            For the token usage alone come `prepare_usage`, `usage_session`, `usage_turn` and `usage_model_config`
+            instead, whose rows may lack what the frame `token_usage` has no column for.
+
+            For texts come `message_text` and `tool_call_text`. They find `raw.text` as well, with what was kept for
+            the texts of some files, and line_key, file_key, line_no. They give at least the texts of the facts of
+            these files, keyed alike whatever other files there are.
+    """
+
+    names: Sequence[str]
+    recognises_file: Callable[[str, Sequence[Mapping[str, Any]]], bool | None]
+    columns: Mapping[str, str]
+    text_columns: Mapping[str, str]
+    statements: Mapping[str, str]
+    records: Callable[[str], Iterator[str | Problem]] | None = None
+    record_names: Sequence[str] = ("*",)
+    usage_columns: Mapping[str, str] = field(default_factory=dict)
+
+    def converts(self, path: str) -> bool:
+        """Return whether `records` is for this file."""
+        name = os.path.basename(path)
+        return self.records is not None and any(fnmatch.fnmatch(name, pattern) for pattern in self.record_names)
+
+
 @cache
-def all_sources() -> Mapping[str, Source]:
-    """Return every source by its name; a module of this folder that has a `SOURCE` is one."""
-    found: dict[str, Source] = {}
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        source = getattr(importlib.import_module(f"{__name__}.{module.name}"), "SOURCE", None)
-        if isinstance(source, Source):
-            found[source.name] = source
+def all_sources() -> Sequence[Source]:
+    """Return every source: what a module of this folder names `SOURCE`, or `SOURCES` where a tool has several kinds."""
+    found: list[Source] = []
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        given = [*getattr(module, "SOURCES", ()), getattr(module, "SOURCE", None)]
+        found += [source for source in given if isinstance(source, Source)]
     return found
+
+
+def source_names() -> list[str]:
+    """Return the names of the tools, each once."""
+    return list(dict.fromkeys(source.name for source in all_sources()))
 
 
 def sections(module_file: str) -> Mapping[str, str]:

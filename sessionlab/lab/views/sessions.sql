@@ -79,7 +79,7 @@ select
     case coalesce(u.cost_rank, t.cost_rank) when 1 then 'computed' when 2 then 'reported' when 3 then 'unpriced' when 0 then 'unpriced' end
         as cost_status,
     s.metadata,
-    facts.origin() as origin
+    coalesce(s.origin, facts.origin()) as origin
 from facts.session s
 left join messages m using (session_key)
 left join turns t using (session_key)
