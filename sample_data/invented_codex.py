@@ -23,7 +23,7 @@ class _Home:
     def __init__(self) -> None:
         self.chance = random.Random(SEED)
         self.rollouts: list[Rollout] = []
-        self.others: dict[str, str] = {}  # files that are no lines
+        self.others: dict[str, tuple[str, datetime]] = {}  # files that are no lines
 
     def start(self, *, at: datetime | None = None, **more: Any) -> Rollout:
         return Rollout(self.chance, at or moment(self.chance), **more)
@@ -57,14 +57,15 @@ class _Home:
 
 
 def make(folder: str) -> list[str]:
-    """Write the files into the folder and return their names."""
+    """Write the files into the folder, as old as what they tell, and return their names."""
     home = _invented()
-    files = {rollout.name: rollout.text() for rollout in home.rollouts} | home.others
-    for name, text in files.items():
+    files = {rollout.name: (rollout.text(), rollout.now) for rollout in home.rollouts} | home.others
+    for name, (text, time) in files.items():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
+        os.utime(path, (time.timestamp(), time.timestamp()))
     return sorted(files)
 
 
@@ -288,7 +289,8 @@ def _bare(home: _Home) -> None:
     ]
     session = {"timestamp": "2025-04-22T10:04:31.512Z", "id": session_id, "instructions": ""}
     text = json.dumps({"session": session, "items": items}, indent=2)
-    home.others[os.path.join("sessions", f"rollout-2025-04-22-{session_id}.json")] = text
+    written = datetime(2025, 4, 22, 10, 5, tzinfo=UTC)
+    home.others[os.path.join("sessions", f"rollout-2025-04-22-{session_id}.json")] = (text, written)
 
 
 def _tools(home: _Home) -> None:

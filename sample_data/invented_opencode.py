@@ -1,4 +1,4 @@
-"""An invented history of opencode: ordinary sessions and every odd one, and the JSON files of before it had a database."""
+"""An invented history of opencode: ordinary sessions, every odd one, and the JSON files from before the database."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Session:
         self.project_id = project_id
         self.parent_id = None if parent is None else parent.id
         self.created_ms = self.now_ms
-        self.id = self._new_id("ses", descending=True)
+        self.id: str = self._new_id("ses", descending=True)
         self.revert: Json | None = None
         self.archived_ms: int | None = None
         self.messages: list[tuple[Json, list[Json]]] = []
@@ -227,6 +227,7 @@ def make(folder: str) -> list[str]:
     made = _made()
     names = ["opencode.db"]
     connection = sqlite3.connect(os.path.join(folder, names[0]))
+    connection.execute("pragma journal_mode = wal")  # as the tool has it; the last close leaves one file
     create_tables(connection, "opencode/opencode.sql")
     write_database(connection, made.database, made.newer)
     connection.close()
@@ -465,18 +466,22 @@ def _calls(made: _History) -> None:
     session = made.session("Try the tools", GPT)
     session.prompt("Try all of them.")
     unknown = "Model tried to call unavailable tool 'levitate'."
+    invalid = f"The arguments provided to the tool are invalid: {unknown}"
+    rejected = "The user rejected permission to use this specific tool call."
+    ruled = "The user has specified a rule which prevents you from using this specific tool call."
+    late = _stopped("shell tool terminated command after exceeding timeout 120000 ms.")
     session.respond(
         "All at once.",
         session.use("bash", {"command": "false"}, "", output="", exit=1),
-        session.use("bash", {"command": "sleep 900"}, _stopped("shell tool terminated command after exceeding timeout 120000 ms."), exit=None),
+        session.use("bash", {"command": "sleep 900"}, late, exit=None),
         session.use("bash", {"command": "cat"}, _stopped("User aborted the command"), exit=None),
-        session.use("invalid", {"tool": "levitate", "error": unknown}, f"The arguments provided to the tool are invalid: {unknown}"),
-        session.failed_use("edit", {"filePath": "a.py"}, "The user rejected permission to use this specific tool call."),
-        session.failed_use("read", {"filePath": ".env"}, "The user has specified a rule which prevents you from using this specific tool call."),
+        session.use("invalid", {"tool": "levitate", "error": unknown}, invalid),
+        session.failed_use("edit", {"filePath": "a.py"}, rejected),
+        session.failed_use("read", {"filePath": ".env"}, ruled),
         session.failed_use("read", {"filePath": "b.py"}, "File not found: b.py"),
         session.failed_use("webfetch", {"url": "https://harbor.example"}, "Tool execution aborted", interrupted=True),
         session.use("harbor_tides", {"quay": 3}, '{"high":"06:12"}'),
-    )  # fmt: skip
+    )
     session.begin()
     session.part("step-start")
     session.part("tool", tool="bash", callID="toolu_running", state={"status": "running", "input": {"command": "make"}})

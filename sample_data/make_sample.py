@@ -15,7 +15,9 @@ import invented_atuin_ai
 import invented_awful_aj
 import invented_chatgpt
 import invented_claude_code
+import invented_codex
 import invented_gemini_cli
+import invented_goose
 import invented_opencode
 from invented_sessions import invented_sessions
 from large_claude_code import write_claude_code
@@ -45,6 +47,8 @@ examples:
       a file of another tool with a million messages
   python sample_data/make_sample.py --scale 400000 --tool claude_code --output /tmp/large_claude
       a folder of transcripts with 400,000 lines, about a gigabyte
+  python sample_data/write_llm.py
+      the history of llm, which that program itself writes; it comes from the package index
 """
 # A saved session has every call linked to its turn; a call that was recorded before its turn waits for it.
 _CALLS_THAT_WAIT = (
@@ -96,8 +100,10 @@ _TOOLS: dict[str, tuple[Callable[[str], list[str]], Callable[[str, int], None]]]
     "awful_aj": (invented_awful_aj.make, write_awful_aj),
     "atuin_ai": (invented_atuin_ai.make, write_atuin_ai),
     "appam": (invented_appam.make, write_appam),
+    "goose": (invented_goose.make, invented_goose.write_goose),
     "opencode": (invented_opencode.make, invented_opencode.write_opencode),
     "claude_code": (invented_claude_code.make, write_claude_code),
+    "codex": (invented_codex.make, invented_codex.write_large),
     "gemini_cli": (invented_gemini_cli.make, invented_gemini_cli.write_gemini_cli),
     "chatgpt": (invented_chatgpt.make, invented_chatgpt.write_chatgpt),
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sessionlab.archive import ImportReport, import_histories
     from sessionlab.errors import (
         FrameError,
         HistoryFileError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sessionlab.store.session import RecordedSession
 
 _HOMES = {
+    "sessionlab.archive": ("ImportReport", "import_histories"),
     "sessionlab.errors": (
         "FrameError",
         "HistoryFileError",
@@ -57,6 +59,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "FrameError",
     "HistoryFileError",
+    "ImportReport",
     "Lab",
     "Message",
     "MissingPartError",
@@ -81,6 +84,7 @@ __all__ = [
     "Usage",
     "__version__",
     "frame",
+    "import_histories",
     "open",
 ]
 

@@ -29,6 +29,10 @@ HISTORIES = {
     "awful_aj": "awful_aj",
     "atuin_ai": "atuin_ai",
     "appam": "appam",
+    "llm": "llm",
+    "codex": "codex",
+    "opencode": "opencode",
+    "goose": "goose",
     "gemini_cli": "gemini_cli",
     "chatgpt": "chatgpt",
 }

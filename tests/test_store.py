@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RELEASED = {
     1: "b906994d4b05d5df8cbefa9e719086a4c97dc07283332c7ec5711f4c34bb81fa",
+    2: "22e263ac60467c876b10814715c244b694c63e8365dcdaaffd067551dfaf23db",
 }
 
 
@@ -117,17 +118,17 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
     before = rows(path, "select type, name, sql from sqlite_schema")
     schema = tmp_path / "schema"
     shutil.copytree(database_module._SCHEMA_FOLDER, schema)
-    (schema / "0002_more.sql").write_text("create table extra (x integer) strict;\ninsert into nowhere values (1);\n")
+    (schema / "0003_more.sql").write_text("create table extra (x integer) strict;\ninsert into nowhere values (1);\n")
     monkeypatch.setattr(database_module, "_SCHEMA_FOLDER", str(schema))
     with pytest.raises(StoreError, match="nowhere"):
         Recorder(path)
     assert rows(path, "select type, name, sql from sqlite_schema") == before
-    (schema / "0002_more.sql").write_text("create table extra (x integer) strict;\n")
+    (schema / "0003_more.sql").write_text("create table extra (x integer) strict;\n")
     with Recorder(path) as recorder:  # and with a sound one the store goes on
         recorder.session("n").user("b")
-    assert rows(path, "select number, name from migration") == [(1, "sessions"), (2, "more")]
+    assert rows(path, "select number, name from migration") == [(1, "sessions"), (2, "archive"), (3, "more")]
     monkeypatch.undo()
-    with pytest.raises(StoreVersionError, match=r"schema 2.*pip install --upgrade sessionlab.*another store"):
+    with pytest.raises(StoreVersionError, match=r"schema 3.*pip install --upgrade sessionlab.*another store"):
         Recorder(path)
     assert rows(path, "select count(*) from message") == [(3,)]
 

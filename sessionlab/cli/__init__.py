@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import sessionlab
+from sessionlab.cli.importing import import_command
 from sessionlab.cli.looking import search, show
 from sessionlab.cli.reading import frame, sql
 from sessionlab.cli.running import Commands
@@ -18,5 +19,5 @@ def main() -> None:
     """Read the histories of AI agents as tables, and look after the store that sessions are recorded to."""
 
 
-for _command in (sources, frame, sql, search, show, db):
+for _command in (sources, import_command, frame, sql, search, show, db):
     main.add_command(_command)

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.copying import Copy
-from sessionlab.lab.engine import in_pieces, literal, refuse_interrupt, roll_back, script, show_as
+from sessionlab.lab.engine import in_pieces, refuse_interrupt, roll_back, script, show_as
 from sessionlab.lab.incoming import INCOMING, TEXTS, Kind
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.sources import Source, all_sources
+from sessionlab.store.archiving import KEY_BITS
 from sessionlab.store.gate import gate_of
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from sessionlab.lab.engine import Columns, Engine
 
 _Result = TypeVar("_Result")
-
-KEY_BITS = 24
-"""A session's rows have the keys from `archive_key << KEY_BITS` on, and so many bits for their numbers."""
 
 # How many messages are copied before a recorder of this process that waits is let in.
 _RANGE = 20_000
@@ -115,16 +113,13 @@ class Archive:
 
     def claims(self, source: str) -> pa.Table | None:
         """Return the claims and message ids of a tool's sessions, the same table while they are the same; or None."""
-        copy = self.copies.get(source)
-        if copy is None:
+        if source not in self.copies:
             return None
         if source not in self._claims:
-            for _ in self._tries():
-                try:
-                    self._claims[source] = self.once(lambda: self.rows("claim", _CLAIM, copy.sessions))
-                    break
-                except _ArchiveChangedError:
-                    self._look()
+            claims = self.retried(lambda: self.rows("claim", _CLAIM, self.copies[source].sessions))
+            # One name is one row: a turn's can be that of its message too.
+            claims = claims.group_by("claim", use_threads=False).aggregate([("session_id", "first")])
+            self._claims[source] = claims.rename_columns([name for name, _ in _CLAIM])
         return self._claims[source]
 
     def once(self, work: Callable[[], _Result]) -> _Result:
@@ -155,15 +150,11 @@ class Archive:
 
     def retried(self, work: Callable[[], _Result]) -> _Result:
         """Do `work` on the attached store, and again with a new list of sessions while somebody replaces some."""
-        for _ in self._tries():
+        for _ in range(_TRIES):
             try:
                 return self.once(work)
             except _ArchiveChangedError:
                 self._look()
-        raise AssertionError  # the last try raises
-
-    def _tries(self) -> Iterator[int]:
-        yield from range(_TRIES)
         raise HistoryFileError(f"The archive in {self.store.path!r} changes faster than it can be read. Try again.")
 
     def _look(self) -> None:
@@ -257,6 +248,7 @@ class ArchiveCopy(Copy):
         ends = [rows.column(0)[-1].as_py() for table, rows in facts.items() if table in ROWS and rows.num_rows]
         self._until = max(0, *ends) if ends else 0
         self._made_of = (self.sessions, self.hidden)
+        self.version += 1
 
     def load_texts(self, kind: Kind, *, is_held: bool = False) -> None:
         """Read the texts of the messages or tool calls that the facts are of.

@@ -53,6 +53,7 @@ class Copy(ABC):
         self._until = -1
         self._priced_until = -1
         self.unpriced: set[tuple[str | None, str]] = set()
+        self._ids: tuple[int, frozenset[str]] = (-1, frozenset())
         self._create()
 
     def __repr__(self) -> str:
@@ -152,13 +153,18 @@ class Copy(ABC):
     @property
     def session_ids(self) -> frozenset[str]:
         """The sessions whose facts are held."""
-        return frozenset(
-            row[0] for row in self._engine.narrow.execute(f"select session_id from {self.schema}.session").fetchall()
-        )
+        if self._ids[0] != self.version:
+            rows = self._engine.narrow.execute(f"select session_id from {self.schema}.session").fetchall()
+            self._ids = (self.version, frozenset(row[0] for row in rows))
+        return self._ids[1]
 
     def places(self) -> list[tuple[str, list[str] | None]]:
         """Return what users know the history by: the file, or each folder with the files in it."""
         return [(self.path, None)]
+
+    def database_files(self) -> list[str]:
+        """Return the files that are read where the history is a database: itself, and those beside it."""
+        return [self.path + ending for ending in ("", "-wal", "-journal")]
 
     def _replace(self, facts: Mapping[str, pa.Table]) -> None:
         """Hold these facts instead of the ones that were; without the sessions that are hidden."""

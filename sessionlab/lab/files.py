@@ -23,9 +23,10 @@ _LIVE_S = 60.0
 _CHECKED_BYTES = 256
 _BLOCK = 1 << 20
 # How much of a file is looked at to see whose it is.
-_HEAD_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 14
+_HEAD_LINES = 5
 # A first line may hold pictures.
-_LINE_BYTES = 1 << 24
+_LINE_BYTES = 1 << 26
 _HALVES = re.compile("[\ud800-\udfff]")
 
 Stamp = tuple[int, int, int]
@@ -167,7 +168,7 @@ def first_records(path: str) -> list[dict[str, Any]]:
                 return []
     found = []
     lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    for line in lines[:5]:
+    for line in lines[:_HEAD_LINES]:
         record = _parsed(line)
         if isinstance(record, dict):
             found.append(record)
@@ -219,9 +220,9 @@ def _can_be_direct(file: RecordsFile, end: int, stamp: Stamp) -> bool:
 
 def _end_of_lines(handle: IO[bytes], start: int, size: int) -> int:
     """Return where the last whole line ends; one without an end that is a whole record is one."""
-    position, rest = size, b""
+    position, rest, block = size, b"", _CHECKED_BYTES
     while position > start:
-        block = min(_BLOCK, position - start)
+        block = min(block, position - start)
         handle.seek(position - block)
         rest = handle.read(block) + rest
         place = rest.rfind(b"\n")
@@ -229,6 +230,7 @@ def _end_of_lines(handle: IO[bytes], start: int, size: int) -> int:
             end = position - block + place + 1
             return size if end < size and _parsed(rest[place + 1 :]) is not None else end
         position -= block
+        block = min(block * 4, _BLOCK)
     return size if rest and _parsed(rest) is not None else start
 
 

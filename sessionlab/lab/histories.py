@@ -7,7 +7,10 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from sessionlab.errors import HistoryFileError, warn
+from sessionlab.lab.archived import Archive, ArchiveCopy, claims_of
 from sessionlab.lab.attach import Attachment, Signature, is_busy, signature_of
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import Engine
@@ -46,16 +49,25 @@ class Histories:
 
     A file that was named must be readable, at first and later. What lies in a named folder or a default place is
     looked for again at each refresh: a new file is added, one that is gone is left out, and one that cannot be read
-    is a problem until it changes.
+    is a problem until it changes. What a store has archived of other tools' histories comes after them all; a session
+    of which the tool's own file is here too is left out of it.
+
+    Args:
+        engine: Where the copies are.
+        paths: Files and folders; none means the default places.
+        also: Files that are read as well.
 
     Raises:
         HistoryFileError: A file or folder that was named holds no history.
     """
 
-    def __init__(self, engine: Engine, paths: Sequence[str]) -> None:
+    def __init__(self, engine: Engine, paths: Sequence[str], also: Sequence[str] = ()) -> None:
         self._engine = engine
         self._paths = list(paths)
+        self._also = list(also)
         self._by_path: dict[str, Copy] = {}
+        self._archives: dict[str, Archive] = {}
+        self._claimed: dict[str, tuple[list[pa.Table], pa.Table]] = {}
         self._trees: dict[str, TreeCopy] = {}
         self._sights = Sights()
         self._failed: dict[str, tuple[Signature, str]] = {}
@@ -96,6 +108,35 @@ class Histories:
         """
         self._look(kinds, only_usage=only_usage)
 
+    def read(self, source: str, kinds: Collection[Kind]) -> None:
+        """Bring the histories of one tool up to date, as they were found the last time.
+
+        Args:
+            source: The tool.
+            kinds: The texts that will be asked for.
+
+        Raises:
+            HistoryFileError: A file that was named cannot be read any more.
+        """
+        for copy in [copy for copy in self.copies if copy.source.name == source and copy.path in self._by_path]:
+            try:
+                copy.refresh(kinds)
+            except HistoryFileError as error:
+                if copy.path in self._paths:
+                    raise
+                self._failed[copy.path] = ((), str(error))
+                self.copies.remove(copy)
+        self._refresh_trees(kinds, only_usage=False, source=source)
+
+    def forget(self, source: str) -> None:
+        """Let go of the histories of one tool, until they are looked for again."""
+        for copy in [copy for copy in self.copies if copy.source.name == source]:
+            if not isinstance(copy, ArchiveCopy) and copy.path not in self._also:
+                self.copies.remove(copy)
+                self._by_path.pop(copy.path, None)
+                copy.drop()
+        self._trees.pop(source, None)
+
     def _known_paths(self) -> list[str]:
         return [*self._by_path, *self._failed, *(path for tree in self._trees.values() for path in tree.files)]
 
@@ -105,7 +146,8 @@ class Histories:
         failed = self._failed
         self._failed = {}
         files: dict[str, dict[str, str]] = {}
-        places: list[str | None] = [*self._paths] or [None]
+        named: list[str | None] = [*self._paths]
+        places = [*(named or [None]), *self._also]
         for place in places:
             if place is not None and not os.path.isdir(place):
                 source = self._tree_source_of_named(place)
@@ -137,14 +179,40 @@ class Histories:
             self._trees[name].look_at(found)
         for gone in set(self._by_path) - {copy.path for copy in self.copies}:
             self._by_path.pop(gone).drop()
+            if gone in self._archives:
+                self._archives.pop(gone).drop()
         if kinds is not None:
             self._refresh_trees(kinds, only_usage=only_usage)
+        self.copies += self._archived(kinds)
 
-    def _refresh_trees(self, kinds: Collection[Kind], *, only_usage: bool) -> None:
+    def _archived(self, kinds: Collection[Kind] | None) -> list[Copy]:
+        """Return the copies of what the stores have archived, up to date."""
+        found: list[Copy] = []
+        for archive in [self._archives[copy.path] for copy in self.copies if copy.path in self._archives]:
+            for name, copy in sorted(archive.copies.items()):
+                if kinds is not None:
+                    others = [other for other in (*self.copies, *found) if other.source.name == name]
+                    copy.hidden = frozenset[str]().union(*(other.session_ids for other in others))
+                    try:
+                        copy.refresh(kinds)
+                    except HistoryFileError as error:
+                        if copy.path in self._paths:
+                            raise
+                        self._failed[copy.path] = ((), str(error))
+                        continue
+                found.append(copy)
+        return found
+
+    def _refresh_trees(self, kinds: Collection[Kind], *, only_usage: bool, source: str | None = None) -> None:
         """Bring the copies of files of records up to date; what a database of the tool holds too is left out."""
-        for tree in self._trees.values():
-            others = [copy for copy in self.copies if copy.source.name == tree.source.name and copy is not tree]
+        for tree in [tree for tree in self._trees.values() if source in (None, tree.source.name)]:
+            others = [
+                copy
+                for copy in self.copies
+                if copy.source.name == tree.source.name and not isinstance(copy, TreeCopy | ArchiveCopy)
+            ]
             tree.hidden = frozenset[str]().union(*(copy.session_ids for copy in others))
+            tree.claimed = self._claims(tree.source.name)
             try:
                 tree.refresh(kinds, only_usage=only_usage)
             except HistoryFileError as error:
@@ -152,6 +220,16 @@ class Histories:
                     raise
                 self._failed[tree.path] = ((), str(error))
                 self.copies.remove(tree)
+
+    def _claims(self, source: str) -> pa.Table | None:
+        """Return what the stores have archived of a tool; the same table while that is the same."""
+        parts = claims_of(self._archives.values(), source)
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        held = self._claimed.get(source)
+        if held is None or len(held[0]) != len(parts) or any(a is not b for a, b in zip(held[0], parts, strict=True)):
+            held = self._claimed[source] = (parts, pa.concat_tables(parts))
+        return held[1]
 
     def _tree(self, source: TreeSource) -> TreeCopy:
         if source.name not in self._trees:
@@ -164,6 +242,9 @@ class Histories:
         if path in self._by_path:
             return None
         _refuse_what_is_no_file(path)
+        for tree in self._trees.values():
+            if path in tree.files:
+                return tree.source
         try:
             # Closing a SQLite file would drop the locks that a recorder of this process has on it.
             with gate_of(path).released():
@@ -231,6 +312,7 @@ class Histories:
         if path in self._by_path:
             if kinds is not None:
                 self._by_path[path].refresh(kinds)
+                self._read_archive(path)
             return
         _refuse_what_is_no_file(path)
         attachment = Attachment(self._engine.reader, path, self._engine.folder)
@@ -247,6 +329,18 @@ class Histories:
             copy.drop()
             raise
         self._by_path[path] = copy
+        self._read_archive(path)
+
+    def _read_archive(self, path: str) -> None:
+        """See what the file holds of other tools' histories, if it is a store."""
+        copy = self._by_path[path]
+        if not isinstance(copy, KeyedCopy):
+            return
+        archive = self._archives.get(path)
+        if archive is None:
+            attachment = Attachment(self._engine.reader, path, self._engine.folder)
+            archive = self._archives[path] = Archive(self._engine, copy, attachment)
+        archive.refresh()
 
 
 def _identity(path: str) -> object:

@@ -147,6 +147,10 @@ class TreeCopy(Copy):
             self._level = ""  # what was cut off in the middle begins anew
             raise
 
+    def kinds_to_hold(self) -> list[Kind]:
+        """Return of what kinds texts a snapshot needs: those that were asked for before."""
+        return [kind for kind, held in self._pieces_of_text.items() if held]
+
     def load_texts(self, kind: Kind, *, is_held: bool = False) -> None:
         """Read the texts of the messages or tool calls that the facts are of.
 
@@ -186,9 +190,10 @@ class TreeCopy(Copy):
         run(f"drop table if exists {self._lines}")
         columns, kept = self._columns_of(level)
         nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+        groups = " group by all" if self._is_grouped(level) else ""
         run(
             f"create table {self._lines} as "
-            f"select 0 as file_no, 0::bigint as line_no, {kept} from (select {nothing}) where false"
+            f"select 0 as file_no, 0::bigint as line_no, {kept} from (select {nothing}) where false{groups}"
         )
         for file in self.files.values():
             file.forget()
@@ -201,6 +206,9 @@ class TreeCopy(Copy):
         if level == "usage":
             return self.source.usage_columns or self.source.columns, self.source.statements["usage_line"]
         return self.source.columns, self.source.statements["line"]
+
+    def _is_grouped(self, level: Level) -> bool:
+        return level == "usage" and self.source.groups_usage
 
     def _read_on(self) -> None:
         """Read what is new in all files."""
@@ -235,13 +243,23 @@ class TreeCopy(Copy):
         """Read the rest of some files; return those that must be read again, since they changed or must be mended."""
         columns, kept = self._columns_of(self._level)
         refused = " and ".join(f"{name} is null" for name in columns)
+        is_grouped = self._is_grouped(self._level)
         pieces = self._pieces(files)
         try:
             if not pieces:
                 return []
-            self._scan(pieces, columns, f"{refused} as _is_refused, {kept}")
+            try:
+                if is_grouped:
+                    kept = f"bool_or({refused}) as _is_refused, count(*) as _count, {kept}"
+                else:
+                    kept = f"{refused} as _is_refused, 1 as _count, {kept}"
+                self._scan(pieces, columns, kept, is_grouped=is_grouped)
+            except duckdb.IOException:
+                if all(piece.is_sound() for piece in pieces):
+                    raise
+                return [piece.file for piece in pieces]  # one was taken away meanwhile
             found = self._engine.reader.execute(
-                "select _piece, count(*), bool_or(_is_refused) from scan group by all"
+                "select _piece, sum(_count)::bigint, bool_or(_is_refused) from scan group by all"
             ).fetchall()
             counts = {piece: (records, is_refused) for piece, records, is_refused in found}
             again = []
@@ -255,11 +273,15 @@ class TreeCopy(Copy):
                 else:
                     piece.note(records)
             numbers = ", ".join(f"({place}, {piece.file.number}, {piece.before})" for place, piece in enumerate(pieces))
+            # Groups have no order of their own.
+            place = 'row_number() over (partition by _piece order by "at", rowid)' if is_grouped else "rowid"
             self._engine.reader.execute(
                 f"""insert into {self._lines}
-                select number, before + place - first + 1, s.* exclude (_piece, _is_refused, place)
-                from (select *, rowid as place from scan) s
-                join (select _piece, min(rowid) as first from scan group by _piece) using (_piece)
+                select number, before + place - first + 1, s.* exclude (_piece, _is_refused, _count, place)
+                from (select *, {place} as place from scan) s
+                join (
+                    select _piece, {"1" if is_grouped else "min(rowid)"} as first from scan group by _piece
+                ) using (_piece)
                 join (values {numbers}) p(_piece, number, before) using (_piece);
                 drop table scan"""
             )
@@ -282,8 +304,10 @@ class TreeCopy(Copy):
                 self._unreadable[file.path] = reason
         return pieces
 
-    def _scan(self, pieces: Sequence[Piece], columns: Mapping[str, str], kept: str) -> None:
-        """Read pieces into the table `scan`, in the order of their records."""
+    def _scan(
+        self, pieces: Sequence[Piece], columns: Mapping[str, str], kept: str, *, is_grouped: bool = False
+    ) -> None:
+        """Read pieces into the table `scan`: all records in their order, or groups of them."""
         types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
         largest = max(piece.stamp[1] for piece in pieces)
         for room in (1 << 24, 1 << 27, 1 << 31):
@@ -292,7 +316,8 @@ class TreeCopy(Copy):
                     f"""create or replace temp table scan as
                     select file_index::integer as _piece, {kept}
                     from read_json($1, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,
-                        maximum_object_size = {min(room, max(largest, 1 << 24))})""",
+                        maximum_object_size = {min(room, max(largest, 1 << 24))})
+                    {"group by all" if is_grouped else ""}""",
                     [[piece.path for piece in pieces]],
                 )
             except duckdb.Error as error:
@@ -310,6 +335,7 @@ class TreeCopy(Copy):
     def _show_lines(self, statements: Statements) -> None:
         """Let the statements see the records, and the files in the order of their first ones."""
         run = self._engine.reader.execute
+        last = "last_at" if self._is_grouped(self._level) else '"at"'
         claimed = self.claimed if self.claimed is not None else pa.table({"claim": [], "session_id": []}, _CLAIMED)
         files = self._ordered()
         given = {
@@ -329,7 +355,7 @@ class TreeCopy(Copy):
                 ended_at
             from raw.given_file
             left join (
-                select file_no as number, min("at") as started_at, max("at") as ended_at
+                select file_no as number, min("at") as started_at, max({last}) as ended_at
                 from {self._lines}
                 group by file_no
             ) using (number)"""

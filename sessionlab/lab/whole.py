@@ -130,6 +130,10 @@ class WholeCopy(Copy):
         self._kinds.add(kind)
         self._read_all()
 
+    def database_files(self) -> list[str]:
+        """Return the files that are read: the database, and what the tool keeps beside it."""
+        return [*super().database_files(), *self._side_paths()]
+
     def kinds_to_hold(self) -> list[Kind]:
         """Return of what kinds texts a snapshot needs: of a file that is in use all, since it may change at once."""
         signature = self._signature_now()

@@ -135,6 +135,8 @@ class TreeSource(Source):
         columns: The members of a record that the facts need, with their DuckDB types. What does not fit is NULL; the
             type JSON takes anything.
         usage_columns: The same for the token usage alone; none where that is not quicker.
+        groups_usage: `usage_line` has aggregates and gives one row for all records of a file that are alike in its
+            other expressions; it also gives `last_at`, the latest time among them.
         text_columns: The same for the wide texts.
         statements: What DuckDB runs.
 
@@ -148,8 +150,9 @@ class TreeSource(Source):
             archive that is open beside these files holds.
 
             For the facts come `prepare_facts`, one SELECT for each table of facts, with the columns that
-            `lab/incoming.py` lists (`OPTIONAL` ones may be left out), and `problem`: file_key, line, record, reason. Keys of facts are line keys, or
-            line keys plus a number below 65,536; files come in the order of their first records.
+            `lab/incoming.py` lists (`OPTIONAL` ones may be left out), and `problem`: file_key, line, record, reason.
+            Keys of facts are line keys, or line keys plus a number below 65,536; files come in the order of their
+            first records.
 
             For the token usage alone come `prepare_usage`, `usage_session`, `usage_turn` and `usage_model_config`
             instead, whose rows may lack what the frame `token_usage` has no column for.
@@ -167,6 +170,7 @@ class TreeSource(Source):
     records: Callable[[str], Iterator[str | Problem]] | None = None
     record_names: Sequence[str] = ("*",)
     usage_columns: Mapping[str, str] = field(default_factory=dict)
+    groups_usage: bool = False
 
     def converts(self, path: str) -> bool:
         """Return whether `records` is for this file."""

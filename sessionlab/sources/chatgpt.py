@@ -266,7 +266,7 @@ class _Tree:
         self.problems: list[str] = []
         self.nodes: list[_Node] = []
         current = conversation.get("current_node")
-        if current is not None and current not in self.mapping:
+        if current is not None and not (isinstance(current, str) and current in self.mapping):
             self.problems.append(f"the current message {current!r} is not there; no branch is told apart")
         self._add_all(self._path(current))
 
@@ -275,22 +275,24 @@ class _Tree:
         if not isinstance(current, str) or current not in self.mapping:
             return None
         path: set[str] = set()
-        while isinstance(current, str) and current in self.mapping and current not in path:
-            path.add(current)
-            current = self._parent_of(current)
+        at: str | None = current
+        while at is not None and at in self.mapping and at not in path:
+            path.add(at)
+            at = self._parent_of(at)
         return path
 
-    def _parent_of(self, node_id: str) -> Any:
+    def _parent_of(self, node_id: str) -> str | None:
         node = self.mapping[node_id]
-        return node.get("parent") if isinstance(node, dict) else None
+        parent = node.get("parent") if isinstance(node, dict) else None
+        return parent if isinstance(parent, str) else None
 
     def _add_all(self, path: set[str] | None) -> None:
         """Make the nodes; a thought goes on into what follows it."""
-        made: dict[str, tuple[_Node | None, tuple[str, ...]]] = {}
+        made: dict[str | None, tuple[_Node | None, tuple[str, ...]]] = {}
         # After these the model says more.
-        continued = {str(self._parent_of(node_id)) for node_id in self.mapping if self._is_by_model(node_id)}
+        continued = {self._parent_of(node_id) for node_id in self.mapping if self._is_by_model(node_id)}
         for node_id in self._in_order():
-            parent, thoughts = made.get(str(self._parent_of(node_id)), (None, ()))
+            parent, thoughts = made.get(self._parent_of(node_id), (None, ()))
             message = self._message_of(node_id)
             if message is None:
                 made[node_id] = parent, thoughts
@@ -333,19 +335,19 @@ class _Tree:
 
     def _in_order(self) -> list[str]:
         """Return the nodes by their times, none before its parent; one without a time comes with its parent."""
-        times: dict[str, tuple[float, int]] = {}
+        times: dict[str | None, tuple[float, int]] = {}
         for node_id in self.mapping:
             branch: dict[str, None] = {}
-            at: Any = node_id
-            while isinstance(at, str) and at in self.mapping and at not in times and at not in branch:
+            at: str | None = node_id
+            while at is not None and at in self.mapping and at not in times and at not in branch:
                 branch[at] = None
                 at = self._parent_of(at)
             if at in branch:
                 self.problems.append(f"message {at!r} follows itself; where its branch begins is not known")
-            elif isinstance(at, str) and at not in self.mapping:
+            elif at is not None and at not in self.mapping:
                 first = next(reversed(branch))
                 self.problems.append(f"message {first!r} follows {at!r}, which is not there; a branch begins with it")
-            time, depth = times.get(str(at), (-math.inf, 0))
+            time, depth = times.get(at, (-math.inf, 0))
             for below in reversed(branch):
                 node = self.mapping[below]
                 message = node.get("message") if isinstance(node, dict) else None

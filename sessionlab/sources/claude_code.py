@@ -49,6 +49,7 @@ _OF_A_TURN = {
     "isSidechain": "BOOLEAN",
     "requestId": "VARCHAR",
     "costUSD": "DOUBLE",
+    "forkedFrom": "JSON",
 }
 
 SOURCE = TreeSource(
@@ -95,5 +96,6 @@ SOURCE = TreeSource(
         "error": "VARCHAR",
         "attachment": "STRUCT(prompt JSON)",
     },
+    groups_usage=True,
     statements=sections(__file__),
 )

@@ -2,18 +2,23 @@
 -- were counted when it was written. What a session was resumed or forked from is copied into the new file.
 
 -- name: usage_line
-type,
-uuid,
-"sessionId" as session_id,
-epoch_us(try_cast("timestamp" as timestamptz)) as "at",
-cwd,
-coalesce("isSidechain", false) as is_sidechain,
-"requestId" as request_id,
-message.id as message_id,
-message.model as model,
-message.stop_reason as stop_reason,
-message.usage as usage,
-"costUSD" as cost_usd,
+-- One row for each response of a file, with the largest count and of equal ones the last, and one for all other lines.
+case when type = 'assistant' then type end as type,
+case when type = 'assistant' then message.id end as message_id,
+case when type = 'assistant' then "requestId" end as request_id,
+case when type = 'assistant' and message.id is null then uuid end as uuid_alone,
+type = 'assistant' and coalesce("isSidechain", false) as is_sidechain,
+coalesce("forkedFrom"::varchar, 'null') <> 'null' as is_copy,
+any_value(uuid) as uuid,
+arg_min("sessionId", "timestamp") as session_id,
+arg_min(cwd, "timestamp") as cwd,
+epoch_us(min(try_cast("timestamp" as timestamptz))) as "at",
+epoch_us(max(try_cast("timestamp" as timestamptz))) as last_at,
+any_value(case when type = 'assistant' then message.model end) as model,
+arg_max(
+    struct_pack(usage := message.usage, stop_reason := message.stop_reason, cost_usd := "costUSD"),
+    row(message.usage is not null, coalesce(message.usage.output_tokens, -1), coalesce("timestamp", ''))
+) as counted,
 null::bigint as duration_ms
 
 -- name: line
@@ -33,12 +38,11 @@ coalesce("isApiErrorMessage", false) as is_error,
 "sessionKind" as session_kind,
 "gitBranch" as git_branch,
 version,
+coalesce("forkedFrom"::varchar, 'null') <> 'null' as is_copy,
 "requestId" as request_id,
 message.id as message_id,
 message.model as model,
-message.stop_reason as stop_reason,
-message.usage as usage,
-"costUSD" as cost_usd,
+struct_pack(usage := message.usage, stop_reason := message.stop_reason, cost_usd := "costUSD") as counted,
 "durationMs" as duration_ms,
 -- What a person or the program said begins with what it is.
 left(case
@@ -176,7 +180,8 @@ from raw.file_session f
 join raw.session s using (session_id);
 
 -- Lines of responses. What the program says in the model's place is none. Of all lines of a response the largest count is
--- right, in the file that ended first and of its lines the last: `rank` is the least for that.
+-- right, in the file that does not say that it is a copy and that ended first, and of its lines the last: `rank` is the
+-- least for that.
 create table raw.answer as
 select
     l.line_key,
@@ -185,12 +190,13 @@ select
     l.message_id,
     l.request_id,
     coalesce(l.message_id, l.uuid, l.line_key::varchar) as given_id,
-    (8388607 - least(greatest(coalesce(l.usage.output_tokens, -1), -1), 8388606)) * 549755813888
-        + least(p.ended_rank, 524287) * 1048576
+    (8388607 - least(greatest(coalesce(l.counted.usage.output_tokens, -1), -1), 8388606)) * 549755813888
+        + l.is_copy::bigint * 274877906944
+        + least(p.ended_rank, 262143) * 1048576
         + 1048575 - least(l.line_no, 1048575) as rank
 from raw.line l
 join raw.place p using (file_key)
-where l.type = 'assistant' and l.model is distinct from '<synthetic>' and (l.usage is not null or l.message_id is not null);
+where l.type = 'assistant' and l.model is distinct from '<synthetic>' and (l.counted.usage is not null or l.message_id is not null);
 
 -- A response is known by its message and request; where a line has no request, by its message alone. A sidechain that
 -- has the message of the main chain under a request of its own replays it.
@@ -272,13 +278,15 @@ select
     o.turn_key,
     o.session_key,
     o.claim,
+    case when count(*) over (partition by l.message_id) = 1 then coalesce(l.message_id, o.claim) else o.claim end
+        as given_id,
     f.at as started_at,
     o.is_sidechain,
-    case when raw.is_possible(l.usage) then l.usage end as usage,
-    l.stop_reason,
+    case when raw.is_possible(l.counted.usage) then l.counted.usage end as usage,
+    l.counted.stop_reason,
     l.model,
     l.message_id,
-    l.cost_usd,
+    l.counted.cost_usd,
     case when l.duration_ms between 0 and 1000000000000 then l.duration_ms end as duration_ms,
     case
         when l.model not like 'claude%' and l.model not like 'anthropic%' then null
@@ -324,6 +332,24 @@ select
     null as metadata,
     path as origin
 from raw.session
+
+-- name: usage_message
+-- Turns are called alike in all frames.
+select
+    turn_key as message_key,
+    session_key,
+    null as message_index,
+    given_id,
+    null as parent_key,
+    null as prompt_key,
+    turn_key,
+    null as invocation_key,
+    'assistant' as role,
+    'message' as kind,
+    0 as is_preamble,
+    is_sidechain,
+    started_at as created_at
+from raw.turn
 
 -- name: usage_model_config
 select
@@ -391,21 +417,23 @@ select
     p.is_agent
 from raw.line l
 join raw.place p using (file_key)
-left join raw.claimed c on c.claim = l.uuid
-where l.uuid is not null
-    and (l.type <> 'assistant' or l.model = '<synthetic>')
-    and (c.session_id is null or c.session_id = p.session_id)
-qualify row_number() over (partition by l.uuid order by p.ended_at, l.line_key) = 1
-union all
--- What has no uuid is never copied by the tool.
-select
-    l.*,
-    p.session_key,
-    p.is_agent
-from raw.line l
-join raw.place p using (file_key)
-where l.uuid is null and l.attached = 'queued_command'
-qualify row_number() over (partition by p.session_id, l.at, l.type order by l.line_key) = 1;
+where l.line_key in (
+    select arg_min(l.line_key, l.is_copy::bigint * 1099511627776 + p.ended_rank * 1048576 + least(l.line_no, 1048575))
+    from raw.line l
+    join raw.place p using (file_key)
+    left join raw.claimed c on c.claim = l.uuid
+    where l.uuid is not null
+        and (l.type <> 'assistant' or l.model = '<synthetic>')
+        and (c.session_id is null or c.session_id = p.session_id)
+    group by l.uuid
+    union all
+    -- What has no uuid is never copied by the tool.
+    select min(l.line_key)
+    from raw.line l
+    join raw.place p using (file_key)
+    where l.uuid is null and l.attached = 'queued_command'
+    group by p.session_id, l.at, l.type
+);
 
 -- What each line is. A line of results may have several, and words beside them.
 create table raw.sorted as
@@ -463,7 +491,7 @@ union all
 select
     turn_key,
     session_key,
-    case when count(*) over (partition by message_id) = 1 then coalesce(message_id, claim) else claim end,
+    given_id,
     null,
     null,
     'response',
@@ -970,7 +998,7 @@ select
     'line ' || line_no,
     'its counts of tokens are none that can be; they are NULL'
 from raw.line
-where usage is not null and not raw.is_possible(usage)
+where counted.usage is not null and not raw.is_possible(counted.usage)
 union all
 select
     null,

@@ -165,9 +165,8 @@ mark as (
                 when sort in ('reasoning', 'answer', 'call') or (sort = 'agent_said' and not has_answers) then 'made'
                 when sort = 'output' then 'output'
                 when sort in ('user', 'system', 'said') then 'told'
-                when figures is distinct from last_value(figures ignore nulls) over (
-                    partition by file_key order by line_key rows between unbounded preceding and 1 preceding
-                ) and figures <> '0 0 0 0' then 'count'
+                when figures is distinct from lag(figures) over (partition by file_key, figures is null order by line_key)
+                    and figures <> '0 0 0 0' then 'count'
             end as mark
         from figure
     )
@@ -182,7 +181,9 @@ part as (
     from (
         select
             *,
-            count(*) filter (where mark = 'told') over (partition by file_key order by line_key) as part
+            count(case when mark = 'told' then 1 end) over (
+                partition by file_key order by line_key rows between unbounded preceding and current row
+            ) as part
         from mark
     )
     group by file_key, part
@@ -206,9 +207,7 @@ placed as (
             m.mark,
             l.is_early,
             lag(m.mark) over file as before,
-            last_value(case when m.mark <> 'output' then m.mark end ignore nulls) over (
-                partition by m.file_key order by m.line_key rows between unbounded preceding and 1 preceding
-            ) as before_output
+            lag(m.mark) over (partition by m.file_key, m.mark = 'output' order by m.line_key) as before_output
         from mark m
         join layout l using (file_key)
         window file as (partition by m.file_key order by m.line_key)
@@ -218,7 +217,9 @@ made as (
     select
         line_key,
         file_key,
-        max(case when is_start then line_key end) over (partition by file_key order by line_key) as run_key
+        max(case when is_start then line_key end) over (
+            partition by file_key order by line_key rows between unbounded preceding and current row
+        ) as run_key
     from placed
     where mark = 'made'
 )
@@ -349,7 +350,7 @@ around as (
     from placed
     window
         before as (partition by file_key order by line_key rows between unbounded preceding and 1 preceding),
-        after as (partition by file_key order by line_key rows between 1 following and unbounded following)
+        after as (partition by file_key order by line_key desc rows between unbounded preceding and 1 preceding)
 )
 select
     line_key,
@@ -360,10 +361,26 @@ select
 from around
 where mark = 'count';
 
--- The turn of the tool's own counting in which each line stands; a copy keeps its name.
-create table raw.task as
+-- After which turn of the tool's own counting, and after which context, a line stands. A copy keeps the turn's name.
+create table raw.since as
 select
     line_key,
+    max(case when turn_id is not null then line_key end) over before as task_key,
+    max(case when sort = 'context' then line_key end) over before as context_key
+from (
+    select
+        line_key,
+        file_key,
+        sort,
+        case when sort in ('task', 'context') then turn_id end as turn_id
+    from raw.line
+    where sort in ('task', 'context', 'count', 'reasoning', 'answer', 'call', 'agent_said')
+)
+window before as (partition by file_key order by line_key rows between unbounded preceding and current row);
+
+create table raw.task as
+select
+    line_key as task_key,
     file_key,
     turn_id
 from raw.line
@@ -373,9 +390,8 @@ create table raw.task_file as
 select
     t.turn_id,
     t.file_key,
-    min(t.line_key) as first_key,
-    row_number() over (partition by t.turn_id order by any_value(o.depth), t.file_key) as place,
-    count(*) over (partition by t.turn_id) as files
+    min(t.task_key) as first_key,
+    row_number() over (partition by t.turn_id order by any_value(o.depth), t.file_key) as place
 from raw.task t
 join raw.rollout r using (file_key)
 join raw.root o using (id)
@@ -386,7 +402,9 @@ create table raw.step as
 select
     * exclude (is_new),
     row_number() over (partition by file_key order by line_key) as step_no,
-    sum(md5_number_lower(figures)) over (partition by file_key order by line_key) as path
+    sum(md5_number_lower(figures)) over (
+        partition by file_key order by line_key rows between unbounded preceding and current row
+    ) as path
 from (
     select
         *,
@@ -406,15 +424,14 @@ from (
             coalesce(lag(cached) over file, inherited.cached, 0) as before_cached,
             coalesce(lag(output) over file, inherited.output, 0) as before_output,
             coalesce(lag(reasoning) over file, inherited.reasoning, 0) as before_reasoning,
-            coalesce(last_value(written ignore nulls) over (
-                partition by file_key order by line_key rows between unbounded preceding and 1 preceding
-            ), 0) as before_written,
+            coalesce(lag(written) over (partition by file_key, written is null order by line_key), 0) as before_written,
             not is_total or figures is distinct from lag(figures) over file as is_new
         from (
             select
                 *,
                 -- A session that goes on from another one begins with the other's total; nothing else does.
-                case when number = 1 and is_child and is_total and last.input <= input and last.output <= output then {
+                case when number = 1 and is_child and is_total and last.input <= input and last.output <= output
+                    and (last.input < input or last.output < output) then {
                     'input': input - last.input,
                     'cached': greatest(0, cached - coalesce(last.cached, 0)),
                     'output': output - last.output,
@@ -461,35 +478,39 @@ from (
 where is_new;
 
 -- Equal beginnings of totals in one family are copies, of which the session that others go on from has the first. What
--- stands in a turn that no other file has is none.
+-- stands in turns of other names is not the same. A total that an earlier session ended with may be shown once more.
 create table raw.spent as
 select
-    * exclude (is_first, is_alone, is_elsewhere),
+    * exclude (is_first, is_known, is_elsewhere, is_base),
     case when is_first then claim else claim || ':' || turn_id end as name,
-    not is_elsewhere and (is_first or is_alone) as is_own
+    is_known and not is_elsewhere and not is_base as is_own
 from (
     select
-        s.*,
-        coalesce(t.files = 1, false) as is_alone,
-        coalesce(c.session_id <> s.id, false) as is_elsewhere,
-        row_number() over (
-            partition by s.claim order by s.id is distinct from c.session_id, s.depth, s.file_key
-        ) = 1 as is_first
+        s.* exclude (first_turn),
+        turn_id is not distinct from coalesce(first_turn, turn_id) or turn_id is null as is_first,
+        row_number() over (partition by claim, coalesce(turn_id, first_turn) order by place) = 1 as is_known
     from (
         select
-            s.*,
-            r.id,
-            r.session_key,
-            o.depth,
-            o.root || ':' || s.step_no || ':' || s.path as claim,
-            t.turn_id
-        from raw.step s
-        join raw.rollout r using (file_key)
-        join raw.root o using (id)
-        asof left join raw.task t on t.file_key = s.file_key and t.line_key < s.line_key
+            *,
+            first_value(turn_id) over (partition by claim order by place) as first_turn
+        from (
+            select
+                s.*,
+                r.id,
+                o.depth,
+                o.root || ':' || s.step_no || ':' || s.path as claim,
+                t.turn_id,
+                coalesce(c.session_id <> r.id, false) as is_elsewhere,
+                row_number() over (order by r.id is distinct from c.session_id, o.depth, s.line_key) as place,
+                s.inherited is not null and min(o.depth) over (partition by o.root, s.figures) < o.depth as is_base
+            from raw.step s
+            join raw.rollout r using (file_key)
+            join raw.root o using (id)
+            left join raw.since b using (line_key)
+            left join raw.task t using (task_key)
+            left join raw.claimed c on c.claim = o.root || ':' || s.step_no || ':' || s.path
+        )
     ) s
-    left join raw.claimed c using (claim)
-    left join (select distinct turn_id, files from raw.task_file) t using (turn_id)
 );
 
 -- Up to which line a file repeats another one: its last total that is a copy with its response, or its last turn that
@@ -524,7 +545,7 @@ select
     r.id as session_id,
     c.model,
     c.effort,
-    c.line_key is not null as has_context
+    b.context_key is not null as has_context
 from (
     select
         m.run_key as turn_key,
@@ -546,11 +567,8 @@ from (
     where s.is_own and s.what is not null and w.run_key is null
 ) t
 join raw.rollout r using (file_key)
-asof left join (
-    select line_key, file_key, model, effort
-    from raw.line
-    where sort = 'context'
-) c on c.file_key = t.file_key and c.line_key < t.turn_key;
+left join raw.since b on b.line_key = t.turn_key
+left join raw.line c on c.line_key = b.context_key and c.sort = 'context';
 
 create table raw.usage as
 select
@@ -560,8 +578,10 @@ select
         else raw.tokens(total.input_tokens) - before_input end as input_tokens,
     case what when 'last' then last.cached when 'fell' then raw.tokens(total.cached_input_tokens)
         else raw.tokens(total.cached_input_tokens) - before_cached end as cached_tokens,
-    case what when 'last' then last.written when 'fell' then written
-        else greatest(0, written - before_written) end as written_tokens,
+    case
+        when what = 'last' then last.written
+        when what = 'fell' or written < before_written then written
+        else written - before_written end as written_tokens,
     case what when 'last' then last.output when 'fell' then raw.tokens(total.output_tokens)
         else raw.tokens(total.output_tokens) - before_output end as output_tokens,
     case what when 'last' then last.reasoning when 'fell' then raw.tokens(total.reasoning_output_tokens)
@@ -659,7 +679,33 @@ join raw.made m using (line_key)
 join raw.turn t on t.turn_key = m.run_key
 where l.sort = 'call';
 
--- A result is that of the last call before it with its id.
+-- What comes of a call is told of the last one before it with its id.
+create table raw.outcome as
+select
+    * exclude (call_key),
+    call_key as tool_call_key
+from (
+    select
+        line_key,
+        file_key,
+        sort,
+        call_id,
+        status,
+        success,
+        head,
+        tail,
+        exit_code,
+        duration,
+        duration_ms,
+        "at",
+        max(case when sort = 'call' then line_key end) over (
+            partition by file_key, call_id order by line_key rows between unbounded preceding and current row
+        ) as call_key
+    from raw.line
+    where sort in ('call', 'output', 'ended')
+)
+where sort <> 'call';
+
 create table raw.result as
 select
     o.line_key,
@@ -667,35 +713,35 @@ select
     r.session_key,
     c.tool_call_key,
     c.turn_key,
+    o.call_id,
     o.head,
     o.tail,
     o.success,
     o.at,
     row_number() over (partition by c.tool_call_key order by o.line_key desc) = 1 as is_last
-from raw.line o
+from raw.outcome o
 join raw.rollout r using (file_key)
 left join raw.prefix p on p.file_key = o.file_key
-asof left join raw.call c on c.file_key = o.file_key and c.call_id = o.call_id and c.tool_call_key < o.line_key
+left join raw.call c on c.tool_call_key = o.tool_call_key and o.call_id is not null
 where o.sort = 'output' and (c.tool_call_key is not null or o.line_key > coalesce(p.end_key, -1));
 
 -- How a tool says that a call ended.
 create table raw.ended as
 select
-    c.tool_call_key,
-    arg_max(e.status, e.line_key) as status,
-    arg_max(e.success, e.line_key) as success,
-    arg_max(try_cast(e.exit_code as bigint), e.line_key) as exit_code,
+    tool_call_key,
+    arg_max(status, line_key) as status,
+    arg_max(success, line_key) as success,
+    arg_max(try_cast(exit_code as bigint), line_key) as exit_code,
     arg_max(case
-        when try_cast(e.duration ->> '$.secs' as double) is not null then
-            (try_cast(e.duration ->> '$.secs' as double) * 1000000
-            + coalesce(try_cast(e.duration ->> '$.nanos' as double), 0) / 1000)::bigint
-        when try_cast(e.duration_ms as double) between 0 and 1e12
-            then round(try_cast(e.duration_ms as double) * 1000)::bigint
-    end, e.line_key) as duration_us
-from raw.line e
-asof join raw.call c on c.file_key = e.file_key and c.call_id = e.call_id and c.tool_call_key < e.line_key
-where e.sort = 'ended'
-group by c.tool_call_key;
+        when try_cast(try(duration::json ->> '$.secs') as double) is not null then
+            (try_cast(duration::json ->> '$.secs' as double) * 1000000
+            + coalesce(try_cast(duration::json ->> '$.nanos' as double), 0) / 1000)::bigint
+        when try_cast(duration_ms as double) between 0 and 1e12
+            then round(try_cast(duration_ms as double) * 1000)::bigint
+    end, line_key) as duration_us
+from raw.outcome
+where sort = 'ended' and tool_call_key is not null and call_id is not null
+group by tool_call_key;
 
 create table raw.message as
 select
@@ -746,8 +792,8 @@ create table raw.told as
 select
     *,
     row_number() over told - 1 as message_index,
-    count(*) filter (where sort = 'response') over told - 1 as turn_index,
-    count(*) filter (where sort = 'prompt') over told - 1 as prompt_index,
+    count(case when sort = 'response' then 1 end) over told - 1 as turn_index,
+    count(case when sort = 'prompt' then 1 end) over told - 1 as prompt_index,
     max(case when sort = 'prompt' then message_key end) over told as prompt_key
 from raw.message
 window told as (partition by session_key order by message_key rows between unbounded preceding and current row);
@@ -1003,7 +1049,7 @@ select
     o.file_key,
     l.line_no,
     'line ' || l.line_no,
-    'it is the result of the call ' || coalesce(l.call_id, 'NULL') || ', which is not there; it is a message all the same'
+    'it is the result of the call ' || coalesce(o.call_id, 'NULL') || ', which is not there; it is a message all the same'
 from raw.result o
 join raw.line l using (line_key)
 where o.tool_call_key is null

@@ -52,7 +52,9 @@ def recognises_file(path: str, records: Sequence[Mapping[str, Any]]) -> bool | N
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
     is_in_place = os.path.basename(os.path.dirname(path)) == "chats"
-    return b'"sessionId"' in head and (is_in_place or b'"projectHash"' in head)
+    if b'"sessionId"' in head and (is_in_place or b'"projectHash"' in head):
+        return True
+    return None if is_in_place else False
 
 
 @dataclass(slots=True)

@@ -116,6 +116,7 @@ create table raw.chat as
 select
     row_number() over (order by created_at nulls last, is_there desc, _row) as session_key,
     raw.file_id() as store,
+    case when is_there then created_at end as made_at,
     *
 from (
     select
@@ -233,8 +234,8 @@ from raw.heard;
 -- them first.
 create table raw.known as
 select
-    e.*,
-    c.created_at as chat_at,
+    e.* exclude (first_key, made_at),
+    coalesce(e.id is not null and e.first_key <> e.entry_key and e.created_at <= e.made_at, false) as is_copy,
     coalesce(p.has_results, false) as has_results,
     coalesce(p.has_calls, false) as has_calls,
     coalesce(p.has_thoughts, false) as has_thoughts,
@@ -242,20 +243,23 @@ select
     coalesce(p.is_failure, false) as is_failure,
     p.head,
     p.provider_index,
-    metadata.usage is not null as has_usage,
-    metadata.inference is not null as has_inference,
-    coalesce(
-        e.created_at <= c.created_at
-            and e.entry_key <> first_value(e.entry_key) over (
-                partition by e.id, e.created_at, e.role, e.fingerprint, e.id is null and e.entry_key > 0
-                order by c.created_at, e.session_key, e.entry_key)
-            and e.session_key <> first_value(e.session_key) over (
-                partition by e.id, e.created_at, e.role, e.fingerprint, e.id is null and e.entry_key > 0
-                order by c.created_at, e.session_key, e.entry_key)
-            and e.id is not null,
-        false) as is_copy
-from raw.entry e
-join raw.chat c using (session_key)
+    e.metadata.usage is not null as has_usage,
+    e.metadata.inference is not null as has_inference
+from (
+    select
+        *,
+        first_value(entry_key) over (
+            partition by id, created_at, role, fingerprint
+            order by made_at, session_key, entry_key
+        ) as first_key
+    from (
+        select
+            e.*,
+            c.made_at
+        from raw.entry e
+        join raw.chat c using (session_key)
+    )
+) e
 left join (
     select
         entry_key,
@@ -353,7 +357,8 @@ from (
                 from raw.sorted s
                 left join raw.compacted c using (session_key)
             )
-            where is_compaction or sort not in ('context', 'note')
+            -- What the user or the program says to the model ends a response, what it says to the user does not.
+            where is_compaction or role <> 'assistant' or sort not in ('context', 'note')
             window told as (partition by session_key order by entry_key)
         )
     )
@@ -405,7 +410,11 @@ from (
     select
         p.piece_key,
         k.session_key,
-        k.id,
+        k.id || case
+            when k.has_words or row_number() over (partition by k.entry_key order by p.piece_key) > 1
+                then '#' || (p.piece_key - k.entry_key)
+            else ''
+        end as id,
         k.created_at,
         p.call_id,
         p.status,
@@ -843,6 +852,9 @@ from (
 )
 where tool_call_key is not null
 order by tool_result_key
+
+-- name: database_texts
+said as (select * from raw.said)
 
 -- name: message_text
 select

@@ -53,6 +53,7 @@ select
     -- The short name of the database beside the files: what is in both has the same id.
     left(sha256(regexp_replace(f.path, '[^/\\]*$', '') || 'sessions.db'), 8) as store,
     regexp_extract(f.path, '([^/\\]*?)(\.jsonl)?$', 1) as id,
+    null::bigint as made_at,
     true as is_there,
     h.line_key is not null as has_head,
     h.name,
@@ -84,7 +85,7 @@ select
     l.file_key as session_key,
     l.file_key,
     l.line_no,
-    l.id,
+    coalesce(l.id, 'line ' || l.line_no) as id,
     l.role,
     l."at" as created_at,
     l.is_list,
@@ -122,18 +123,20 @@ from (
     where role is not null and len(blocks) < 65535
 );
 
--- name: files_said
-select
-    line_key as entry_key,
-    line_key + n as piece_key,
-    b
-from (
+-- name: files_texts
+said as (
     select
-        line_key,
-        unnest(raw.blocks(content)) as b,
-        generate_subscripts(raw.blocks(content), 1) as n
-    from raw.text
-    where role is not null and left(ltrim(content::varchar), 1) = '['
+        line_key as entry_key,
+        line_key + n as piece_key,
+        b
+    from (
+        select
+            line_key,
+            unnest(raw.blocks(content)) as b,
+            generate_subscripts(raw.blocks(content), 1) as n
+        from raw.text
+        where role is not null and left(ltrim(content::varchar), 1) = '['
+    )
 )
 
 -- name: session
@@ -163,7 +166,7 @@ order by c.session_key
 select
     k.file_key,
     k.line_no as line,
-    'message ' || coalesce(k.id, 'in line ' || k.line_no) as record,
+    'message ' || k.id as record,
     d.reason
 from raw.doubt d
 join raw.known k using (entry_key)

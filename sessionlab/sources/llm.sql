@@ -103,7 +103,7 @@ create table raw.session as
 select
     row_number() over (order by min(n) nulls last, native_id) as session_key,
     native_id,
-    coalesce(min(name) filter (where place = 'threads'), min(name)) as name,
+    coalesce(min(name) filter (where place = 'conversations'), min(name)) as name,
     min(forked_from) as forked_from,
     min(created) as created,
     coalesce(bool_or(place in ('threads', 'conversations')), false) as is_there,
@@ -241,7 +241,7 @@ from (
     join raw.place x using (node)
     left join raw.place b on b.node = x.parent
     left join raw.has_words w on w.node = g.node
-    left join raw.part p on p.node = g.node and p.type = 'tool_result' and x.role = 'tool'
+    left join raw.part p on p.node = case when x.role = 'tool' then g.node end and p.type = 'tool_result'
     union all
     select
         n,
@@ -593,8 +593,8 @@ select
     -- A result is of a call before it. Those of the provider's tools came in the same answer.
     case when c.stage = 4 then 2 * c.n + 1 else 2 * c.n - 1 end as at
 from raw.piece c
-left join raw.tool_results r on r._row = c._row and c.node is null
-left join raw.part p on p._row = c._row and c.node is not null
+left join raw.tool_results r on r._row = case when c.node is null then c._row end
+left join raw.part p on p._row = case when c.node is not null then c._row end
 where c.sort = 'result';
 
 -- A result is that of the newest call with its id. Providers count their ids anew, and older plugins gave none: such
@@ -852,7 +852,7 @@ block as (
         end as text
     from raw.part p
     left join fragment_text f on f._row = p._row
-    left join attachment h on p.type = 'attachment' and h.id = json_extract_string(p.data, '$.attachment.id')
+    left join attachment h on h.id = case when p.type = 'attachment' then json_extract_string(p.data, '$.attachment.id') end
 ),
 result as (
     select
@@ -921,15 +921,15 @@ select
 from raw.piece c
 join raw.answer a on a.n = c.n and a.place = 'responses'
 join raw.responses r on r._row = a._row
-left join instructions i on c.sort = 'system' and i.response_id = a.id
-left join raw.tool_results t on c.sort = 'result' and t._row = c._row
+left join instructions i on i.response_id = case when c.sort = 'system' then a.id end
+left join raw.tool_results t on t._row = case when c.sort = 'result' then c._row end
 left join (
     select raw.whole(g.tool_result_id) as _row, string_agg(h.text, e'\n' order by raw.whole(g."order")) as attachments
     from raw.tool_results_attachments g
     join attachment h on h.id = g.attachment_id
     group by all
-) h on c.sort = 'result' and h._row = c._row
-left join prompt q on c.role = 'user' and q.response_id = a.id
+) h on h._row = case when c.sort = 'result' then c._row end
+left join prompt q on q.response_id = case when c.role = 'user' then a.id end
 union all
 select
     c.message_key,
@@ -944,8 +944,8 @@ select
     case when c.sort = 'answer' then w.reasoning when c.sort = 'context' then b.reasoning end as reasoning
 from raw.piece c
 join raw.answer a on a.n = c.n and a.place = 'turns'
-left join raw.part p on c.sort = 'result' and p._row = c._row
-left join result h on c.sort = 'result' and h._row = c._row
+left join raw.part p on p._row = case when c.sort = 'result' then c._row end
+left join result h on h._row = case when c.sort = 'result' then c._row end
 left join (
     select
         node,
@@ -953,7 +953,7 @@ left join (
         nullif(string_agg(nullif(text, ''), e'\n\n' order by position) filter (where type = 'reasoning'), '') as reasoning
     from block
     group by node
-) b on b.node = c.node and c.sort <> 'answer'
+) b on b.node = case when c.sort <> 'answer' then c.node end
 left join (
     select
         o.n,
@@ -964,7 +964,7 @@ left join (
     from raw.output o
     join block k using (node)
     group by o.n
-) w on w.n = c.n and c.sort = 'answer'
+) w on w.n = case when c.sort = 'answer' then c.n end
 
 -- name: tool_call_text
 select
@@ -975,8 +975,8 @@ select
         else json_extract(p.data, '$.arguments')::varchar
     end as arguments
 from raw.call l
-left join raw.tool_calls c on l.node is null and c._row = l._row
-left join raw.part p on l.node is not null and p._row = l._row
+left join raw.tool_calls c on c._row = case when l.node is null then l._row end
+left join raw.part p on p._row = case when l.node is not null then l._row end
 
 -- name: problem
 select

@@ -575,7 +575,7 @@ select
     t.step,
     t.session_key,
     t.is_copy,
-    null,
+    k.id || '#error',
     'failure',
     'system',
     'error',
