@@ -21,7 +21,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
-    for name in [n for n in os.environ if n.startswith(("SESSIONLAB_", "XDG_"))]:
+    own = ("SESSIONLAB_", "XDG_", "ATUIN_", "APPAM_", "CLAUDE_", "CODEX_", "GEMINI_", "GOOSE_", "LLM_", "OPENCODE_")
+    for name in [n for n in os.environ if n.startswith(own)]:
         monkeypatch.delenv(name)
 
 

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sessionlab import __version__, settings
-from sessionlab.lab.archived import ArchiveCopy
 from sessionlab.lab.attach import UNSETTLED_S
 from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.exporting import KINDS, Export, ExportedSession, counts_of
@@ -107,13 +106,13 @@ class _Root:
 
     Attributes:
         path: Its name.
-        files: The files in it; None for a database, which is one.
+        inside: The files in it; of a database itself.
         signature: Changes when a file does.
         is_settled: None of them has just been written, which could happen again without a trace.
     """
 
     path: str
-    files: frozenset[str] | None
+    inside: frozenset[str]
     signature: str
     is_settled: bool
 
@@ -126,16 +125,18 @@ class _Import:
         self._histories = histories
         self._database = database
         self._on_progress = on_progress
-        self._files = self._sessions = self._turns_added = self._unchanged = 0
+        self._sessions = self._turns_added = self._unchanged = 0
+        self._files: set[str] = set()
         self._problems: list[Mapping[str, Any]] = []
-        self._origins: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._incomplete: set[str] = set()
 
     def run(self) -> ImportReport:
         """Import everything, tool by tool."""
         for source in dict.fromkeys(copy.source.name for copy in self._live()):
             self._tool(source)
         return ImportReport(
-            files=self._files,
+            files=len(self._files),
             sessions=self._sessions,
             turns_added=self._turns_added,
             unchanged=self._unchanged,
@@ -143,19 +144,19 @@ class _Import:
         )
 
     def _live(self, source: str | None = None) -> list[Copy]:
-        """Return the copies of histories, of one tool or all; the store itself is none."""
+        """Return the copies of histories, of one tool or all; what the store itself holds is none."""
         return [
             copy
             for copy in self._histories.copies
-            if not isinstance(copy, ArchiveCopy)
-            and source in (None, copy.source.name)
+            if source in (None, copy.source.name)
             and not (os.path.exists(copy.path) and os.path.samefile(copy.path, self._database.path))
         ]
 
     def _tool(self, source: str) -> None:
         """Import the histories of one tool, unless all of them are as they were."""
-        roots = [root for copy in self._live(source) for root in _roots_of(copy)]
-        self._files += sum(1 if root.files is None else len(root.files) for root in roots)
+        roots_of = {id(copy): list(_roots_of(copy)) for copy in self._live(source)}
+        roots = [root for found in roots_of.values() for root in found]
+        self._files.update(path for root in roots for path in root.inside)
         known = self._database.read(lambda connection: known_roots(connection, source))
         if all(known.get(root.path, ("", 0))[0] == root.signature for root in roots):
             count = sum(known[root.path][1] for root in roots)
@@ -176,7 +177,7 @@ class _Import:
                     if self._on_progress is not None:
                         self._on_progress(source, done, len(chosen))
             self._problems += copy.problems
-        self._note(source, roots, copies)
+        self._note(source, [root for copy in copies for root in roots_of.get(id(copy), ())], copies)
         self._histories.forget(source)
 
     def _chosen(self, copies: Sequence[Copy]) -> dict[str, Copy]:
@@ -193,18 +194,21 @@ class _Import:
         source = copy.source.name
         archived = self._database.read(lambda connection: archived_sessions(connection, source))
         own = self._database.read(own_sessions) if source == "sessionlab" else set()
+        is_many_files = any(files is not None for _, files in copy.places())
         changed = []
         for session in export.sessions():
             session_id = session.columns["session_id"]
             if chosen.get(session_id, copy) is not copy:
                 continue
-            self._origins[session.columns["origin"]] += 1
+            file = session.columns["origin"] if is_many_files else storable(copy.path)
+            self._counts[source, file] += 1
             before = archived.get(session_id)
             if session_id in own or (before is not None and before.digest == session.columns["digest"]):
                 self._unchanged += 1
                 yield
             elif reason := _why_not(session, before):
                 self._problems.append(_problem(source, session, reason))
+                self._incomplete.add(file)
                 yield
             else:
                 changed.append(session)
@@ -219,12 +223,11 @@ class _Import:
     def _note(self, source: str, roots: Sequence[_Root], copies: Sequence[Copy]) -> None:
         """Note which files need not be read again while they are as they were."""
         problems = [*self._histories.problems, *(problem for copy in copies for problem in copy.problems)]
-        unreadable = {problem["origin"] for problem in problems if problem["source"] is None}
+        incomplete = {problem["origin"] for problem in problems if problem["source"] is None} | self._incomplete
         done = []
         for root in roots:
-            inside = {root.path} if root.files is None else root.files
-            if root.is_settled and unreadable.isdisjoint({root.path, *inside}):
-                done.append((root.path, root.signature, sum(self._origins[origin] for origin in inside)))
+            if root.is_settled and incomplete.isdisjoint({root.path, *root.inside}):
+                done.append((root.path, root.signature, sum(self._counts[source, path] for path in root.inside)))
         self._database.write(lambda connection: note_roots(connection, source, done))
 
 
@@ -240,7 +243,7 @@ def _roots_of(copy: Copy) -> Iterator[_Root]:
         newest = max((time_ns for _, _, time_ns in stamps), default=0)
         yield _Root(
             path=storable(path),
-            files=None if files is None else frozenset(map(storable, files)),
+            inside=frozenset(map(storable, [path] if files is None else files)),
             signature=hashlib.sha256(text.encode()).hexdigest(),
             is_settled=time.time() - newest / 1e9 > UNSETTLED_S,
         )

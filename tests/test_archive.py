@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
+import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from archive_rows import SAMPLES, aged, archived_rows, assert_same_frames, frames_of, query
+from archive_rows import (
+    SAMPLES,
+    aged,
+    archived_rows,
+    assert_same_frames,
+    frames_of,
+    query,
+    transcript,
+    write_transcript,
+)
 
 import sessionlab
 from sessionlab import HistoryFileError, Recorder, import_histories
@@ -36,52 +45,6 @@ def files(tmp_path: Path) -> str:
     for tool in ("awful_aj", "claude_code"):
         shutil.copytree(os.path.join(SAMPLES, tool), os.path.join(folder, tool))
     return aged(folder)
-
-
-def line(session_id: str, number: int, before: str | None, message: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "type": message["role"],
-        "uuid": str(uuid.UUID(int=number)),
-        "parentUuid": before,
-        "sessionId": session_id,
-        "timestamp": f"2026-11-01T10:{number // 60:02}:{number % 60:02}.000Z",
-        "cwd": "/home/ada/projects/tidepool",
-        "version": "2.1.0",
-        "isSidechain": False,
-        "userType": "external",
-        "message": message,
-        **more,
-    }
-
-
-def transcript(session_id: str, exchanges: int, *, first: int = 0) -> list[dict[str, Any]]:
-    """Return lines of a Claude Code session: a prompt and a response of 10 tokens for each exchange."""
-    lines: list[dict[str, Any]] = []
-    before = None
-    for exchange in range(first, first + exchanges):
-        prompt = line(session_id, 2 * exchange, before, {"role": "user", "content": f"question {exchange}"})
-        usage = {"input_tokens": 100, "output_tokens": 10}
-        answer = {
-            "id": f"msg_{exchange}",
-            "role": "assistant",
-            "model": "claude-sonnet-4-5",
-            "content": [{"type": "text", "text": f"answer {exchange}"}],
-            "stop_reason": "end_turn",
-            "usage": usage,
-        }
-        lines.append(prompt)
-        lines.append(line(session_id, 2 * exchange + 1, prompt["uuid"], answer, requestId=f"req_{exchange}"))
-        before = lines[-1]["uuid"]
-    return lines
-
-
-def write_transcript(folder: str, session_id: str, lines: list[dict[str, Any]]) -> str:
-    path = os.path.join(folder, "projects", "-home-ada-projects-tidepool", f"{session_id}.jsonl")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps({**one, "sessionId": session_id}) + "\n" for one in lines)
-    aged(folder)
-    return path
 
 
 A, B = (str(uuid.UUID(int=number, version=4)) for number in (1, 2))
@@ -181,7 +144,8 @@ def test_files_that_are_as_they_were_are_not_even_read(files: str, store: str) -
 
 def test_files_that_were_just_written_are_read_again_and_their_sessions_compared(files: str, store: str) -> None:
     path = os.path.join(files, "awful_aj", "aj.db")
-    os.utime(path)
+    soon = time.time() + 3600  # so that it is not settled, however slow this machine is
+    os.utime(path, (soon, soon))
     import_histories(path, into=store)
     assert query(store, "select count(*) from archive_history") == [(0,)]
     before = archived_rows(store)
@@ -227,11 +191,12 @@ def test_a_session_that_has_lost_rows_is_kept_as_it_was_and_said(tmp_path: Path,
     import_histories(folder, into=store)
     before = archived_rows(store)
     path = write_transcript(folder, A, transcript(A, 1))
-    report = import_histories(folder, into=store)
-    problem = report.problems[-1]
-    assert (problem["source"], problem["origin"], problem["record"]) == ("claude_code", path, f"session {A}")
-    assert "1 turns now and 4 in the archive" in problem["reason"]
-    assert (report.turns_added, report.unchanged) == (0, 0)
+    for _ in range(2):  # and said again
+        report = import_histories(folder, into=store)
+        problem = report.problems[-1]
+        assert (problem["source"], problem["origin"], problem["record"]) == ("claude_code", path, f"session {A}")
+        assert "1 turns now and 4 in the archive" in problem["reason"]
+        assert (report.turns_added, report.unchanged) == (0, 0)
     assert {**archived_rows(store), "archive_history": []} == {**before, "archive_history": []}
 
 
@@ -329,6 +294,27 @@ def test_a_backup_of_the_store_adds_only_what_the_store_has_lost(tmp_path: Path)
     assert (report.sessions, report.turns_added, report.unchanged) == (2, 1, 1)
     with sessionlab.open(store) as lab:
         assert sorted(lab.frame("turns")["response"]) == ["kept", "lost"]
+
+
+def test_the_archive_of_another_store_is_imported_with_it(tmp_path: Path, files: str, store: str) -> None:
+    old = str(tmp_path / "old.db")
+    with Recorder(old) as recorder, recorder.session("mine") as session:
+        session.assistant("mine")
+    import_histories(files, into=old)
+    with sessionlab.open(old) as lab:
+        expected = frames_of(lab)
+    shutil.rmtree(files)
+    aged(str(tmp_path))
+    first = import_histories(old, into=store)
+    assert (first.files, first.turns_added) == (1, len(expected["turns"]))
+    for paths in ((store,), (old, store), (store, old)):
+        with sessionlab.open(*paths) as lab:
+            found = frames_of(lab)
+        origins = found["sessions"].pop("origin")
+        assert_same_frames(found, {**expected, "sessions": expected["sessions"].drop(columns="origin")})
+        assert set(origins) <= {*expected["sessions"]["origin"], store}
+    again = import_histories(old, into=store)
+    assert (again.sessions, again.unchanged, again.turns_added) == (first.sessions, first.sessions, 0)
 
 
 def test_a_store_of_the_older_schema_is_read_as_it_is_and_gets_its_archive_by_an_import(

@@ -173,8 +173,8 @@ def test_files_that_grow_between_two_frames_count_as_if_they_had_been_read_at_on
             lab.frame("messages")
             usage_lab.frame("token_usage")
             for path, rest in zip(paths, rests, strict=True):
-                with open(path, "ab") as file:
-                    file.write(rest)
+                with open(path, "ab") as grown:
+                    grown.write(rest)
             with sessionlab.open(root) as fresh:
                 usage = fresh.frame("token_usage")
                 assert sums(usage) == story.totals

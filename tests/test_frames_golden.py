@@ -36,6 +36,8 @@ HISTORIES = {
     "gemini_cli": "gemini_cli",
     "chatgpt": "chatgpt",
 }
+# What real programs wrote, of several tools.
+REAL = "real_agents"
 FRAMES = ("sessions", "turns", "messages", "tool_calls", "token_usage", "model_configs")
 # What depends on the prices of the day.
 PRICED = {"cost_usd", "cost_status"}
@@ -72,8 +74,21 @@ def _without_places(text: str, paths: list[str], root: str) -> str:
 
 def copied(folder: str) -> str:
     """Return a copy of the sample histories, so that the committed ones stay untouched whatever is tested."""
-    target = os.path.join(folder, "samples")
-    shutil.copytree(SAMPLES, target, ignore=shutil.ignore_patterns("*.py", "*.toml", "__pycache__", "schemas"))
+    return _copied(SAMPLES, os.path.join(folder, "samples"))
+
+
+def copied_real(folder: str) -> str:
+    """Return a copy of what real programs wrote."""
+    return _copied(os.path.join(SAMPLES, REAL, "out"), os.path.join(folder, REAL))
+
+
+def _copied(given: str, target: str) -> str:
+    left_out = shutil.ignore_patterns("*.py", "*.toml", "__pycache__", "schemas", REAL)
+    shutil.copytree(given, target, ignore=left_out)
+    # Of what was written just now it is not known yet whether it is whole.
+    for at, _, names in os.walk(target):
+        for name in names:
+            os.utime(os.path.join(at, name), (1_700_000_000, 1_700_000_000))
     return os.path.realpath(target)
 
 
@@ -91,6 +106,14 @@ def test_a_sample_history_gives_the_golden_rows(tool: str, samples: str) -> None
             assert lines_of(lab, name, samples) == expected, (
                 f"{name} differs; if that is meant: python tests/test_frames_golden.py"
             )
+
+
+def test_what_real_agents_wrote_gives_the_golden_rows(tmp_path: Path) -> None:
+    root = copied_real(str(tmp_path))
+    with sessionlab.open(root) as lab:
+        for name in (*FRAMES, "problems"):
+            with open(golden_path(REAL, name), encoding="utf-8") as file:
+                assert lines_of(lab, name, root) == file.read().splitlines(), name
 
 
 def test_all_sample_histories_opened_together_give_the_rows_of_each_told_apart_by_source(samples: str) -> None:
@@ -124,12 +147,14 @@ def write_golden() -> None:
     """Write the golden files anew."""
     with tempfile.TemporaryDirectory() as folder:
         root = copied(folder)
-        for tool, history in HISTORIES.items():
+        opened = {tool: (os.path.join(root, history), root) for tool, history in HISTORIES.items()}
+        opened[REAL] = (copied_real(folder),) * 2
+        for tool, (path, above) in opened.items():
             os.makedirs(os.path.dirname(golden_path(tool, "")), exist_ok=True)
-            with sessionlab.open(os.path.join(root, history)) as lab:
+            with sessionlab.open(path) as lab:
                 for name in (*FRAMES, "problems"):
                     with open(golden_path(tool, name), "w", encoding="utf-8", newline="\n") as golden:
-                        golden.writelines(line + "\n" for line in lines_of(lab, name, root))
+                        golden.writelines(line + "\n" for line in lines_of(lab, name, above))
 
 
 if __name__ == "__main__":

@@ -30,10 +30,6 @@ PLACES = {
     "atuin_ai": ("atuin_ai", ".local/share/atuin"),
     "appam": ("appam/data", "work/data"),
 }
-VARIABLES = (
-    "CLAUDE_CONFIG_DIR", "CODEX_HOME", "LLM_USER_PATH", "OPENCODE_DATA_DIR", "OPENCODE_DB", "GEMINI_CLI_HOME",
-    "GOOSE_PATH_ROOT", "ATUIN_AI__DB_PATH", "ATUIN_DATA_DIR", "APPAM_HISTORY_DB_PATH", "SESSIONLAB_DB",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -48,8 +44,6 @@ def full_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copytree(source, target)
         else:
             shutil.copyfile(source, target)
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local" / "share"))

@@ -159,7 +159,7 @@ def test_a_large_store_has_as_many_messages_as_asked_and_is_sound(tmp_path: Path
         assert stored.messages[-1].parent_message_id == stored.messages[-2].message_id
 
 
-@pytest.mark.parametrize("tool", ["awful_aj", "atuin_ai", "appam"])
+@pytest.mark.parametrize("tool", ["awful_aj", "atuin_ai", "appam", "claude_code"])
 def test_the_history_of_another_tool_is_the_same_every_time_and_the_committed_one(tool: str, tmp_path: Path) -> None:
     assert run("--tool", tool, "--folder", str(tmp_path)).returncode == 0
     made, committed = os.path.join(tmp_path, tool), os.path.join(FOLDER, tool)

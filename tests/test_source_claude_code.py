@@ -194,10 +194,9 @@ def test_tokens_written_to_the_cache_for_an_hour_cost_what_an_hour_costs(expecte
             cache_write_tokens=told.cache_creation_input_tokens,
             cache_write_1h_tokens=told.ephemeral_1h_input_tokens,
         )
+        started_at: Any = session.started_at
         try:
-            price = calc_price(
-                used, told.models[0], provider_id="anthropic", genai_request_timestamp=session.started_at
-            )
+            price = calc_price(used, told.models[0], provider_id="anthropic", genai_request_timestamp=started_at)
         except LookupError:
             continue
         if told.story != "background":  # by way of Bedrock
@@ -583,7 +582,7 @@ def test_what_a_session_repeats_of_its_subagents_is_not_counted(path: str) -> No
 # Prompts and other words
 
 
-OTHER_WORDS = [
+OTHER_WORDS: list[tuple[str, Any, Line]] = [
     ("context", "The caveat", {"isMeta": True}),
     ("out_of_band", "<command-name>/clear</command-name>", {}),
     ("out_of_band", "<local-command-stdout>ok</local-command-stdout>", {}),

@@ -531,6 +531,13 @@ def test_a_picture_is_named_in_the_text(tmp_path: Path) -> None:
     assert frame(tmp_path, "messages").content[0] == "What is it?\n\n[image]"
 
 
+def test_a_prompt_that_is_a_picture_alone_is_one_message(tmp_path: Path) -> None:
+    picture = item("message", role="user", content=[{"type": "input_image", "image_url": "data:,"}])
+    write(tmp_path, meta(), picture, event("user_message", message="", images=["data:,"]), answer())
+    messages = frame(tmp_path, "messages")
+    assert (messages.kind.tolist(), messages.content[0]) == (["message", "message"], "[image]")
+
+
 def test_an_abort_is_a_note_and_an_error_a_message_of_its_kind(tmp_path: Path) -> None:
     failed = event("task_complete", error={"message": "too large", "codex_error_info": "other"})
     lines = [event("error", message="no network"), event("turn_aborted", reason="interrupted"), failed]
@@ -722,6 +729,16 @@ def test_when_the_parent_is_deleted_the_fork_has_its_tokens(tmp_path: Path) -> N
     assert sums(tmp_path) == {FIRST: 250, SECOND: 150}
     os.remove(next(path for path in tmp_path.rglob("*.jsonl") if path.stem.endswith(FIRST)))
     assert sums(tmp_path) == {SECOND: 400}
+
+
+# The token usage alone, for which less is read
+
+
+def test_the_token_usage_is_the_same_when_nothing_else_is_asked_for() -> None:
+    with sessionlab.open(SAMPLE) as lab:
+        alone = lab.frame("token_usage")
+        frame(SAMPLE, "messages")
+        pd.testing.assert_frame_equal(alone, frame(SAMPLE, "token_usage"))
 
 
 # The sample

@@ -513,11 +513,17 @@ def test_a_time_that_is_none_is_null_with_a_problem(folder: str, text: str) -> N
 
 
 def test_broken_lines_are_problems_with_their_places_and_hide_nothing(folder: str) -> None:
-    broken = ['{"id":"x', "[1]", {"id": "m3", "content": "?"}, {"$set": {"messages": 5}}, {"$set": {"messages": [1]}}]
+    broken = [
+        '{"id":"x',
+        "[1]",
+        {"id": "m3", "content": "?"},
+        {"$set": {"messages": 5}},
+        {"$set": {"messages": [1, {}]}},
+    ]
     write(folder, about(), user(1), *broken, {"$patch": {}}, said(2), user(9) | {"type": "hologram"})
     assert frame(folder, "messages").message_id.tolist() == ["m1", "m2"]
     found = _open[folder].problems
-    assert found.line.fillna(0).tolist() == [3, 4, 5, 6, 7, 0]
+    assert found.line.fillna(0).tolist() == [3, 4, 5, 6, 7, 7, 0]
     assert found.reason.tolist()[-1] == "1 of this type, which is not known, left out"
 
 

@@ -289,7 +289,11 @@ def test_a_copied_session_counts_nothing_again_and_names_where_it_comes_from(pat
 
 
 def test_without_a_ledger_the_sums_are_the_sessions_and_the_counts_of_the_last_request_are_not(path: str) -> None:
-    sums = {"accumulated_input_tokens": 5000, "accumulated_output_tokens": 300, "accumulated_cache_read_tokens": 4000}
+    sums: dict[str, Any] = {
+        "accumulated_input_tokens": 5000,
+        "accumulated_output_tokens": 300,
+        "accumulated_cache_read_tokens": 4000,
+    }
     told(
         path,
         user(),
@@ -309,13 +313,17 @@ def test_without_a_ledger_the_sums_are_the_sessions_and_the_counts_of_the_last_r
 
 
 def test_a_cache_that_is_larger_than_the_input_is_no_part_of_it(path: str) -> None:
-    sums = {"accumulated_input_tokens": 100, "accumulated_output_tokens": 9, "accumulated_cache_read_tokens": 4000}
+    sums: dict[str, Any] = {
+        "accumulated_input_tokens": 100,
+        "accumulated_output_tokens": 9,
+        "accumulated_cache_read_tokens": 4000,
+    }
     told(path, user(), said(), **sums)
     assert frame(path, "sessions").input_tokens.tolist() == [4100]
 
 
 def test_an_answer_that_says_what_it_used_has_it_where_all_adds_up(path: str) -> None:
-    sums = {"accumulated_input_tokens": 1500, "accumulated_output_tokens": 60}
+    sums: dict[str, Any] = {"accumulated_input_tokens": 1500, "accumulated_output_tokens": 60}
     told(path, user(), said(**used()), user(), said(text("b"), **used(500, 20, cacheReadTokens=0)), **sums)
     turns = frame(path, "turns")
     assert turns.input_tokens.tolist() == [1000, 500]
@@ -326,7 +334,7 @@ def test_an_answer_that_says_what_it_used_has_it_where_all_adds_up(path: str) ->
 
 
 def test_where_messages_say_less_than_the_session_there_is_the_total_alone(path: str) -> None:
-    sums = {"accumulated_input_tokens": 9000, "accumulated_output_tokens": 60}
+    sums: dict[str, Any] = {"accumulated_input_tokens": 9000, "accumulated_output_tokens": 60}
     told(path, user(), said(**used()), **sums)
     assert frame(path, "turns").input_tokens.isna().all()
     assert frame(path, "sessions").input_tokens.tolist() == [9000]
@@ -370,7 +378,11 @@ def test_where_it_is_not_sure_the_sum_of_the_ledger_is_the_sessions(path: str, r
 
 def test_the_larger_of_ledger_and_sums_is_what_was_used(path: str) -> None:
     database = Database(path)
-    sums = {"accumulated_input_tokens": 4000, "accumulated_output_tokens": 10, "accumulated_cost": 0.125}
+    sums: dict[str, Any] = {
+        "accumulated_input_tokens": 4000,
+        "accumulated_output_tokens": 10,
+        "accumulated_cost": 0.125,
+    }
     database.add("sessions", **session(**sums))
     database.tell(FIRST, user(), said(), user(), said())
     database.note(FIRST, 3, 1000, 90)
@@ -448,7 +460,7 @@ def test_the_sessions_configuration_is_that_of_its_answers_only_where_there_is_o
 
 def test_text_and_calls_in_several_messages_are_one_response(path: str) -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
-    index = {"_meta": {"goose.toolCall.providerIndex": 1}}
+    index: dict[str, Any] = {"_meta": {"goose.toolCall.providerIndex": 1}}
     told(
         path,
         user(),
@@ -614,7 +626,11 @@ def test_halves_of_characters_are_replaced(path: str) -> None:
 def lines(folder: Path, *messages: Said, name: str = FIRST, head: Mapping[str, Any] | None = None) -> str:
     """Write a session as lines and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    sums = {"accumulated_total_tokens": 1040, "accumulated_input_tokens": 1000, "accumulated_output_tokens": 40}
+    sums: dict[str, Any] = {
+        "accumulated_total_tokens": 1040,
+        "accumulated_input_tokens": 1000,
+        "accumulated_output_tokens": 40,
+    }
     first = {"working_dir": "/home/ada/harbor", "description": "Tides", "message_count": 2, "total_tokens": 9, **sums}
     told = [
         {"role": role, "created": START + number, "content": content, **({"metadata": metadata} if metadata else {})}
@@ -634,7 +650,7 @@ def test_the_lines_give_the_same_rows_as_the_database(tmp_path: Path) -> None:
         said(text("Done.")),
     ]
     folder = lines(tmp_path / "files", *messages)
-    sums = {"accumulated_input_tokens": 1000, "accumulated_output_tokens": 40}
+    sums: dict[str, Any] = {"accumulated_input_tokens": 1000, "accumulated_output_tokens": 40}
     database = told(str(tmp_path / "sessions.db"), *messages, created_at=moment(1), **sums)
     for name in ("turns", "messages", "tool_calls", "token_usage"):
         some, other = frame(folder, name), frame(database, name)

@@ -30,6 +30,8 @@ _Result = TypeVar("_Result")
 # How many messages are copied before a recorder of this process that waits is let in.
 _RANGE = 20_000
 _RANGE_ALONE = 200_000
+# Of how many sessions at a time, however little is in them.
+_RANGE_SESSIONS = 5_000
 _TRIES = 8
 
 _KINDS = {name: kind for columns in INCOMING.values() for name, kind in columns}
@@ -208,7 +210,7 @@ class Archive:
         for key, messages in zip(*numbers, strict=True):
             keys.append(key)
             size += messages
-            if size >= most:
+            if size >= most or len(keys) >= _RANGE_SESSIONS:
                 yield keys
                 keys, size = [], 0
         if keys:

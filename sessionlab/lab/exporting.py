@@ -61,22 +61,17 @@ class Export:
     def __exit__(self, *_: object) -> None:
         for kind in KINDS:
             self._engine.narrow.unregister(f"{kind}_text")
-        for table in ("numbered", "hashed", "chosen"):
+        for table in ("numbered", "hashed"):
             self._engine.narrow.execute(f"drop table if exists temp.{table}")
 
     def sessions(self) -> list[ExportedSession]:
         """Return all sessions, in the order of their keys."""
         hashes = [
             f"select session_key, hash('{table}', *columns(* exclude (session_key))) as row_hash from ({rows})"
-            for table in ("session", "turn", "session_usage", "session_config")
-            for rows in [self._sql(table)]
+            for table in ("session", *_TABLES)
+            for rows in [self._with_hashes(table) if table in TEXTS else self._sql(table)]
         ]
-        hashes += [
-            f"select session_key, hash('{table}', *columns(* exclude (session_key, key))) as row_hash from ({rows})"
-            for table in KINDS
-            for rows in [self._sql(table)]
-        ]
-        digests = self._fetch(self._sql("digest").replace("{rows}", " union all ".join([*hashes, self._sql("text")])))
+        digests = self._fetch(self._sql("digest").replace("{rows}", " union all ".join(hashes)))
         columns = self._fetch(f"{self._sql('session')} order by session_key").drop_columns("session_key")
         found = []
         for row, given in zip(digests.to_pylist(), columns.to_pylist(), strict=True):
@@ -124,6 +119,12 @@ class Export:
                 start, end = np.searchsorted(owners, [session.session_key, session.session_key + 1])
                 found[table] = rows.column_names, _tuples(rows.slice(start, end - start))
             yield session, found
+
+    def _with_hashes(self, kind: str) -> str:
+        """Return the SELECT of messages or tool calls with a hash of their texts in the place of the tool's key."""
+        return f"""select r.* exclude (key), h.text_hash
+            from ({self._sql(kind)}) r
+            left join hashed h on h.kind = '{kind}' and h.key = r.key"""
 
     def _texts(self, kind: Kind, rows: pa.Table) -> pa.Table:
         key, *columns = (name for name, _ in TEXTS[kind])

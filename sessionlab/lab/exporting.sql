@@ -21,11 +21,13 @@ from (
 -- name: prepare_texts
 create or replace temp table hashed as
 select
+    'message' as kind,
     message_key as key,
     hash(content, reasoning) as text_hash
 from message_text
 union all
 select
+    'tool_call',
     tool_call_key,
     hash(arguments)
 from tool_call_text
@@ -44,13 +46,6 @@ left join (select session_key, count(*) as rows from facts.turn group by session
 left join (select session_key, max(number) as last_number from numbered group by session_key) n using (session_key)
 left join (select session_key, sum(row_hash)::varchar as digest from ({rows}) group by session_key) d using (session_key)
 order by s.session_key
-
--- name: text
-select
-    n.session_key,
-    hash(n.number, h.text_hash) as row_hash
-from numbered n
-join hashed h using (key)
 
 -- name: session
 select

@@ -118,7 +118,8 @@ class Histories:
         Raises:
             HistoryFileError: A file that was named cannot be read any more.
         """
-        for copy in [copy for copy in self.copies if copy.source.name == source and copy.path in self._by_path]:
+        named = [copy for copy in self.copies if copy.source.name == source]
+        for copy in [copy for copy in named if self._by_path.get(copy.path) is copy]:
             try:
                 copy.refresh(kinds)
             except HistoryFileError as error:
@@ -127,6 +128,10 @@ class Histories:
                 self._failed[copy.path] = ((), str(error))
                 self.copies.remove(copy)
         self._refresh_trees(kinds, only_usage=False, source=source)
+        for copy in [copy for copy in self.copies if copy.source.name == source and isinstance(copy, ArchiveCopy)]:
+            if copy.path not in self._also:
+                copy.hidden = self._held_before(copy)
+                copy.refresh(kinds)
 
     def forget(self, source: str) -> None:
         """Let go of the histories of one tool, until they are looked for again."""
@@ -183,25 +188,30 @@ class Histories:
                 self._archives.pop(gone).drop()
         if kinds is not None:
             self._refresh_trees(kinds, only_usage=only_usage)
-        self.copies += self._archived(kinds)
+        self._add_archives(kinds)
 
-    def _archived(self, kinds: Collection[Kind] | None) -> list[Copy]:
-        """Return the copies of what the stores have archived, up to date."""
+    def _add_archives(self, kinds: Collection[Kind] | None) -> None:
+        """Add the copies of what the stores have archived, up to date."""
         found: list[Copy] = []
-        for archive in [self._archives[copy.path] for copy in self.copies if copy.path in self._archives]:
-            for name, copy in sorted(archive.copies.items()):
-                if kinds is not None:
-                    others = [other for other in (*self.copies, *found) if other.source.name == name]
-                    copy.hidden = frozenset[str]().union(*(other.session_ids for other in others))
-                    try:
+        live = list(self.copies)
+        for archive in [self._archives[copy.path] for copy in live if copy.path in self._archives]:
+            for _, copy in sorted(archive.copies.items()):
+                self.copies = [*live, *found, copy]
+                try:
+                    if kinds is not None:
+                        copy.hidden = self._held_before(copy)
                         copy.refresh(kinds)
-                    except HistoryFileError as error:
-                        if copy.path in self._paths:
-                            raise
-                        self._failed[copy.path] = ((), str(error))
-                        continue
-                found.append(copy)
-        return found
+                    found.append(copy)
+                except HistoryFileError as error:
+                    if copy.path in self._paths:
+                        raise
+                    self._failed[copy.path] = ((), str(error))
+        self.copies = [*live, *found]
+
+    def _held_before(self, copy: Copy) -> frozenset[str]:
+        """Return the sessions of the tool that the copies before one hold."""
+        before = self.copies[: self.copies.index(copy)]
+        return frozenset[str]().union(*(other.session_ids for other in before if other.source.name == copy.source.name))
 
     def _refresh_trees(self, kinds: Collection[Kind], *, only_usage: bool, source: str | None = None) -> None:
         """Bring the copies of files of records up to date; what a database of the tool holds too is left out."""

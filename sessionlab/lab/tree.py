@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.configs import name_configs
@@ -274,11 +275,11 @@ class TreeCopy(Copy):
                     piece.note(records)
             numbers = ", ".join(f"({place}, {piece.file.number}, {piece.before})" for place, piece in enumerate(pieces))
             # Groups have no order of their own.
-            place = 'row_number() over (partition by _piece order by "at", rowid)' if is_grouped else "rowid"
+            order = 'row_number() over (partition by _piece order by "at", rowid)' if is_grouped else "rowid"
             self._engine.reader.execute(
                 f"""insert into {self._lines}
-                select number, before + place - first + 1, s.* exclude (_piece, _is_refused, _count, place)
-                from (select *, {place} as place from scan) s
+                select number, p.before + s.place - first + 1, s.* exclude (_piece, _is_refused, _count, place)
+                from (select *, {order} as place from scan) s
                 join (
                     select _piece, {"1" if is_grouped else "min(rowid)"} as first from scan group by _piece
                 ) using (_piece)
@@ -382,6 +383,7 @@ class TreeCopy(Copy):
             keys = self._engine.reader.execute("select number, file_key from raw.file").fetchall()
             self._found = [] if is_usage else self._problems(statements, paths)
         name_configs(tables)
+        tables["message"] = _with_ids(tables["message"])
         self._file_keys = dict(keys)
         self._replace(tables)
 
@@ -457,6 +459,24 @@ class TreeCopy(Copy):
 
 
 _CLAIMED = pa.schema([("claim", pa.large_string()), ("session_id", pa.large_string())])
+
+
+def _with_ids(rows: pa.Table) -> pa.Table:
+    """Return messages with ids for those to which the tool gave none: their lines, which other files do not change."""
+    ids = rows.column("given_id")
+    if ids.null_count == 0:
+        return rows
+    keys, sessions = rows.column("message_key").to_numpy(), rows.column("session_key").to_numpy()
+    lacking = ids.is_null().to_numpy()
+    pairs = np.unique(np.stack([sessions[lacking], keys[lacking] // _PER_FILE]), axis=1)
+    of_files, counts = np.unique(pairs[0], return_counts=True)
+    lacking &= ~np.isin(sessions, of_files[counts > 1])  # lines of several files may have the same numbers
+    lines, parts = keys % _PER_FILE // _PER_LINE, keys % _PER_LINE
+    whole = pc.binary_join_element_wise("line", pc.cast(pa.array(lines), pa.string()), " ")
+    part = pc.binary_join_element_wise(whole, pc.cast(pa.array(parts), pa.string()), ".")
+    made = pc.if_else(pa.array(parts > 0), part, whole).cast(ids.type)
+    place = rows.schema.get_field_index("given_id")
+    return rows.set_column(place, "given_id", pc.if_else(pa.array(lacking), made, ids))
 
 
 def _batches(files: Sequence[RecordsFile]) -> Iterator[list[RecordsFile]]:

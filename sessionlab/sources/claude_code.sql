@@ -1013,3 +1013,4 @@ where type not in (
     'marble-origami-commit', 'marble-origami-snapshot'
 )
 group by type
+order by file_key nulls last, line, record

@@ -77,6 +77,7 @@ _USAGE = (
     "STRUCT(input_tokens VARCHAR, cached_input_tokens VARCHAR, cache_write_input_tokens VARCHAR, "
     "output_tokens VARCHAR, reasoning_output_tokens VARCHAR)"
 )
+_LINE = {"timestamp": "VARCHAR", "type": "VARCHAR", "record_type": "VARCHAR", "instructions": "VARCHAR"}
 # Members of an item; the oldest files have them in the line itself.
 _ITEM = {
     "id": "VARCHAR",
@@ -88,9 +89,12 @@ _ITEM = {
     "output": "JSON",
     "usage": _USAGE,
 }
-_PAYLOAD = {
+# What the token usage needs of a payload.
+_COUNTED = {
     "type": "VARCHAR",
-    **_ITEM,
+    "id": "VARCHAR",
+    "role": "VARCHAR",
+    "usage": _USAGE,
     # of a session
     "timestamp": "VARCHAR",
     "session_id": "VARCHAR",
@@ -98,27 +102,30 @@ _PAYLOAD = {
     "parent_thread_id": "VARCHAR",
     "history_base": "STRUCT(thread_id VARCHAR)",
     "source": "JSON",
-    "cwd": "VARCHAR",
-    "originator": "VARCHAR",
-    "cli_version": "VARCHAR",
     "model_provider": "VARCHAR",
-    "agent_nickname": "VARCHAR",
-    "agent_role": "VARCHAR",
-    "git": "JSON",
     # of what the responses are asked with
     "turn_id": "VARCHAR",
     "model": "VARCHAR",
     "effort": "VARCHAR",
     "collaboration_mode": "STRUCT(settings STRUCT(model VARCHAR, reasoning_effort VARCHAR))",
-    # of counts
+    # of counts and of what happened
     "info": f"STRUCT(total_token_usage {_USAGE}, last_token_usage {_USAGE}, prompt VARCHAR, completion VARCHAR)",
     "thread_token_usage": _USAGE,
-    # of messages and of what happened
+    "error": "JSON",
+}
+_PAYLOAD = {
+    **_COUNTED,
+    **_ITEM,
+    "cwd": "VARCHAR",
+    "originator": "VARCHAR",
+    "cli_version": "VARCHAR",
+    "agent_nickname": "VARCHAR",
+    "agent_role": "VARCHAR",
+    "git": "JSON",
     "phase": "VARCHAR",
     "internal_chat_message_metadata_passthrough": "STRUCT(content_item_kinds VARCHAR[])",
     "message": "VARCHAR",
     "thread_name": "VARCHAR",
-    "error": "JSON",
     "exit_code": "VARCHAR",
     "success": "VARCHAR",
     "duration": "JSON",
@@ -151,24 +158,36 @@ def _struct(members: Mapping[str, str]) -> str:
     return "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in members.items()) + ")"
 
 
-_STATEMENTS = sections(__file__)
+def _statements() -> Mapping[str, str]:
+    """Return the statements with the parts that several of them share."""
+    given = sections(__file__)
+    shared = {name: given[name] for name in ("shared", "runs", "configs")}
+    found = {name: text for name, text in given.items() if name not in shared}
+    for part, text in shared.items():
+        found = {name: statement.replace(f"{{{part}}}", text) for name, statement in found.items()}
+    return found
+
 
 SOURCE = TreeSource(
     name="codex",
     default_paths=default_paths,
     names=("*.jsonl", "rollout-*.json"),
     recognises_file=recognises_file,
+    usage_columns={
+        **_LINE,
+        "id": "VARCHAR",
+        "role": "VARCHAR",
+        "usage": _USAGE,
+        "payload": _struct({**_COUNTED, "item": "STRUCT(type VARCHAR)"}),
+    },
     columns={
-        "timestamp": "VARCHAR",
-        "type": "VARCHAR",
-        "record_type": "VARCHAR",
-        "instructions": "JSON",
+        **_LINE,
         "git": "JSON",
         **_ITEM,
         "payload": _struct(_PAYLOAD),
     },
     text_columns={"type": "VARCHAR", **_TEXTS, "payload": _struct(_TEXT_PAYLOAD)},
-    statements={name: text.replace("{runs}", _STATEMENTS["runs"]) for name, text in _STATEMENTS.items()},
+    statements=_statements(),
     records=read_document,
     record_names=("*.json",),
 )

@@ -2,7 +2,7 @@
 -- items of a response stand before the total that counts them; those of 2025 stand after it. A fork, or an agent that a
 -- session started, begins with a copy of the other session's lines or goes on from its totals.
 
--- name: line
+-- name: shared
 "type" as line_type,
 payload is null as is_bare,
 case when payload is null then "type" else payload.type end as kind,
@@ -40,10 +40,6 @@ case
     end
 end as sort,
 coalesce(payload.id, id) as id,
-coalesce(payload.call_id, call_id, payload.item.id) as call_id,
-coalesce(payload.name, name) as name,
-coalesce(payload.status, payload.item.status, status) as status,
-payload.phase as phase,
 payload.turn_id as turn_id,
 payload.timestamp as given_at,
 payload.session_id as given_session,
@@ -54,19 +50,9 @@ coalesce(
     payload.history_base.thread_id
 ) as parent_id,
 payload.history_base.thread_id is not null as goes_on,
-payload.cwd as cwd,
 coalesce(payload.model, payload.collaboration_mode.settings.model) as model,
 coalesce(payload.effort, payload.collaboration_mode.settings.reasoning_effort) as effort,
 payload.model_provider as model_provider,
-case when sort = 'meta' then nullif(json_merge_patch('{}', json_object(
-    'cli_version', payload.cli_version,
-    'originator', payload.originator,
-    'source', payload.source,
-    'agent_nickname', payload.agent_nickname,
-    'agent_role', payload.agent_role,
-    'git', coalesce(payload.git, git)
-))::varchar, '{}') end as metadata,
-payload.thread_name as thread_name,
 case when sort = 'count' then coalesce(payload.thread_token_usage, payload.info.total_token_usage) end as total,
 case when sort = 'count' then coalesce(
     payload.usage,
@@ -83,10 +69,30 @@ case when sort = 'count' then coalesce(
 -- The total as one text, to tell it from the one before it.
 case when coalesce((total).input_tokens, (total).cached_input_tokens, (total).output_tokens, (total).reasoning_output_tokens)
     is not null then concat_ws(' ', coalesce((total).input_tokens, '0'), coalesce((total).cached_input_tokens, '0'),
-    coalesce((total).output_tokens, '0'), coalesce((total).reasoning_output_tokens, '0')) end as figures,
+    coalesce((total).output_tokens, '0'), coalesce((total).reasoning_output_tokens, '0')) end as figures
+
+-- name: usage_line
+{shared}
+
+-- name: line
+{shared},
+coalesce(payload.call_id, call_id, payload.item.id) as call_id,
+coalesce(payload.name, name) as name,
+coalesce(payload.status, payload.item.status, status) as status,
+payload.phase as phase,
+payload.cwd as cwd,
+case when sort = 'meta' then nullif(json_merge_patch('{}', json_object(
+    'cli_version', payload.cli_version,
+    'originator', payload.originator,
+    'source', payload.source,
+    'agent_nickname', payload.agent_nickname,
+    'agent_role', payload.agent_role,
+    'git', coalesce(payload.git, git)
+))::varchar, '{}') end as metadata,
+payload.thread_name as thread_name,
 payload.internal_chat_message_metadata_passthrough.content_item_kinds as content_kinds,
 -- What a message or a result begins with.
-left(ltrim(case sort
+trim(left(ltrim(case sort
     when 'said' then coalesce(payload.message, (payload.item.content ->> '$[*].text')[1])
     when 'user' then coalesce(
         (coalesce(payload.content, content) ->> '$[*].text')[1],
@@ -95,7 +101,7 @@ left(ltrim(case sort
         coalesce(payload.output, output) ->> '$[0].text',
         coalesce(payload.output, output) ->> '$.content',
         coalesce(payload.output, output) ->> '$')
-end), 200) as head,
+end), 200)) as head,
 -- A result of 2025 is JSON in a text, and how it ended stands at its end.
 case when sort = 'output' and left(coalesce(payload.output, output) ->> '$', 1) = '{'
     then right(coalesce(payload.output, output) ->> '$', 160) end as tail,
@@ -223,6 +229,24 @@ made as (
     from placed
     where mark = 'made'
 )
+
+-- name: configs
+select
+    model_config_key,
+    null as model_config_id,
+    provider_name,
+    null as api_base,
+    model as request_model,
+    null as temperature,
+    null as top_p,
+    null as max_tokens,
+    null as context_max_tokens,
+    null as assistant_minimum_context_tokens,
+    null as stop_sequences,
+    effort as reasoning_effort,
+    null as system_instructions_hash,
+    null as extra
+from raw.config
 
 -- name: prepare
 create macro raw.tokens(text) as case when regexp_full_match(text, '\d{1,15}') then try_cast(text as bigint) end;
@@ -620,6 +644,84 @@ select
 from raw.asked
 group by provider_name, model, effort;
 
+-- name: usage_session
+select
+    session_key,
+    id as session_id,
+    native_id,
+    null as name,
+    'codex' as agent_name,
+    null as directory,
+    null as git_root,
+    null as parent_session_id,
+    null as conversation_id,
+    started_at,
+    null as updated_at,
+    null as ended_at,
+    null as archived_at,
+    null as metadata,
+    path as origin
+from raw.rollout
+where file_key = session_key
+
+-- name: usage_message
+-- Turns are called alike in all frames.
+select
+    t.turn_key as message_key,
+    t.session_key,
+    null as message_index,
+    null as given_id,
+    null as parent_key,
+    null as prompt_key,
+    t.turn_key,
+    null as invocation_key,
+    'assistant' as role,
+    'message' as kind,
+    0 as is_preamble,
+    0 as is_sidechain,
+    l.at as created_at
+from raw.turn t
+join raw.line l on l.line_key = t.turn_key
+
+-- name: usage_model_config
+{configs}
+
+-- name: usage_turn
+select
+    t.turn_key,
+    t.session_key,
+    null as turn_index,
+    null as exchange_index,
+    null as invocation_key,
+    c.model_config_key,
+    case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
+    null as prompt_key,
+    null as first_call_key,
+    0 as is_sidechain,
+    l.at as started_at,
+    null as duration_us,
+    null as response_model,
+    null as finish_reason,
+    null as finish_reason_raw,
+    null as error_type,
+    u.input_tokens,
+    u.output_tokens,
+    u.cached_tokens as cache_read_input_tokens,
+    u.written_tokens as cache_creation_input_tokens,
+    u.reasoning_tokens as reasoning_output_tokens,
+    case when u.step_key is null then 'missing' else 'final' end as usage_quality,
+    null as reported_cost_usd,
+    u.claim
+from raw.turn t
+join raw.line l on l.line_key = t.turn_key
+left join raw.usage u using (step_key)
+left join raw.asked a using (turn_key)
+left join raw.config c
+    on c.provider_name is not distinct from a.provider_name
+    and c.model is not distinct from a.model
+    and c.effort is not distinct from a.effort
+    and a.turn_key is not null
+
 -- name: prepare_facts
 -- What a human said is there twice, as what happened and as an item; so an item alone is none where others are there
 -- twice. New files say of each item what it is.
@@ -646,9 +748,9 @@ from (
             bool_or(sort = 'said') over (partition by file_key) as has_said,
             lag(sort) over file as before_sort,
             lead(sort) over file as after_sort,
-            coalesce(lag(head) over file = head or left(head, 6) = '<image' or left(lag(head) over file, 6) = '<image', false)
+            coalesce(lag(head) over file, '') = coalesce(head, '') or head like '<image%' or lag(head) over file like '<image%'
                 as is_same_before,
-            coalesce(lead(head) over file = head or left(head, 6) = '<image' or left(lead(head) over file, 6) = '<image', false)
+            coalesce(lead(head) over file, '') = coalesce(head, '') or head like '<image%' or lead(head) over file like '<image%'
                 as is_same_after
         from raw.line
         where sort in ('user', 'said', 'reasoning', 'answer', 'call')
@@ -864,22 +966,7 @@ select
 from raw.told
 
 -- name: model_config
-select
-    model_config_key,
-    null as model_config_id,
-    provider_name,
-    null as api_base,
-    model as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    effort as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
-from raw.config
+{configs}
 
 -- name: turn
 select

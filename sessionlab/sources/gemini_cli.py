@@ -90,8 +90,8 @@ class _Session:
     messages: dict[str, _Message] = field(default_factory=dict)
     shown: dict[str, _Message] = field(default_factory=dict)
 
-    def change(self, record: Mapping[str, Any], line: int) -> Problem | None:
-        """Do what a record says; return why it cannot be."""
+    def change(self, record: Mapping[str, Any], line: int) -> list[Problem]:
+        """Do what a record says; return what of it cannot be done."""
         changes = record.get("$set")
         if isinstance(record.get("$rewindTo"), str):
             self._rewind(record["$rewindTo"])
@@ -101,9 +101,9 @@ class _Session:
             return self._know(changes, line, is_own=False)
         elif "sessionId" in record:
             return self._know(record, line, is_own=True)
-        return None
+        return []
 
-    def _know(self, changes: Mapping[str, Any], line: int, *, is_own: bool) -> Problem | None:
+    def _know(self, changes: Mapping[str, Any], line: int, *, is_own: bool) -> list[Problem]:
         """Take metadata, and the list of messages that may be among it."""
         started = self.metadata.get("startTime")
         self.metadata |= {name: value for name, value in changes.items() if name != "messages" and value is not None}
@@ -111,24 +111,24 @@ class _Session:
             self.metadata["startTime"] = started  # a session that is resumed is told to begin again
         messages = changes.get("messages")
         if messages is None:
-            return None
+            return []
         if not isinstance(messages, list):
-            return Problem(record=f"line {line}", reason="messages is no list; it is left out", line=line)
+            return [Problem(record=f"line {line}", reason="messages is no list; it is left out", line=line)]
         self.shown = {}
-        problem = None
-        for message in messages:
+        problems = []
+        for place, message in enumerate(messages):
             if isinstance(message, dict) and isinstance(message.get("id"), str):
-                problem = self._put(message, line, is_own=is_own) or problem
+                problems += self._put(message, line, is_own=is_own)
             else:
-                reason = "a message in a list of them is no object with an id; it is left out"
-                problem = Problem(record=f"line {line}", reason=reason, line=line)
-        return problem
+                reason = "it is no object with an id; it is left out"
+                problems.append(Problem(record=f"line {line}, message {place}", reason=reason, line=line))
+        return problems
 
-    def _put(self, given: Mapping[str, Any], line: int, *, is_own: bool) -> Problem | None:
+    def _put(self, given: Mapping[str, Any], line: int, *, is_own: bool) -> list[Problem]:
         """Add a message, or write it again; a copy of one that has a line of its own says nothing new."""
         message_id = given["id"]
         if not isinstance(given.get("type"), str):
-            return Problem(record=f"message {message_id}", reason="it has no type; it is left out", line=line)
+            return [Problem(record=f"message {message_id}", reason="it has no type; it is left out", line=line)]
         known = self.messages.get(message_id)
         if known is None:
             before = next(reversed(self.shown.values()), None)
@@ -139,7 +139,7 @@ class _Session:
             known.is_own = is_own
         known.is_rewound = False
         self.shown.setdefault(message_id, known)
-        return None
+        return []
 
     def _rewind(self, message_id: str) -> None:
         """Take back a message and all after it; all where it is not known."""
@@ -168,9 +168,7 @@ def records(path: str) -> Iterator[str | Problem]:
 def _read_whole(session: _Session, data: bytes) -> Iterator[Problem]:
     whole = _parsed(data)
     if isinstance(whole, dict):
-        problem = session.change({"sessionId": None} | whole, 1)
-        if problem is not None:
-            yield problem
+        yield from session.change({"sessionId": None} | whole, 1)
     else:
         yield Problem(record="the file", reason="it is no JSON object, or cut off; it is left out", line=1)
 
@@ -182,9 +180,7 @@ def _read_lines(session: _Session, data: bytes, *, is_live: bool) -> Iterator[Pr
             continue
         record = _parsed(line)
         if isinstance(record, dict):
-            problem = session.change(record, number)
-            if problem is not None:
-                yield problem
+            yield from session.change(record, number)
         elif number < len(lines):
             reason = "it is no JSON; it is left out" if record is None else "it is no object; it is left out"
             yield Problem(record=f"line {number}", reason=reason, line=number)

@@ -83,9 +83,11 @@ def write_session(
         configs: The keys of model configurations by their ids.
     """
     row = connection.execute(
-        "select archive_key, turn_count from archive_session where source = ? and session_id = ?",
+        "select archive_key, turn_count, digest from archive_session where source = ? and session_id = ?",
         (source, session["session_id"]),
     ).fetchone()
+    if row is not None and row[2] == session["digest"]:  # another process was faster
+        return 0
     values = {"source": source, "revision": next_keys(connection, 1), **session}
     if row is None:
         archive_key = int(connection.execute(_insert("archive_session", [*values]), [*values.values()]).lastrowid or 0)
