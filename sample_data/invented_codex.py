@@ -235,7 +235,7 @@ def _configured(home: _Home) -> None:
 
 
 def _early(home: _Home) -> None:
-    """Count as single versions did: 0.50 and 0.51."""
+    """Count as single versions did: 0.50 and 0.51, and as a resume did."""
     rollout = home.start(version=EARLY, model=None)
     rollout.begin(cli_version="0.50.0")
     rollout.prompt("What is 6 times 7?")
@@ -250,6 +250,13 @@ def _early(home: _Home) -> None:
     used = {"input_tokens": 3_300, "cached_input_tokens": 2_048, "output_tokens": 21}
     rollout.lines.append({"type": "turn.completed", "usage": used})
     rollout.own.update(used)
+    home.save(rollout)
+    rollout = home.begin(version=EARLY, model=None)
+    for prompt, used in (("Is it 56?", usage(1_400, 1_152, 90, 64)), ("Sure?", usage(1_500, 1_280, 100, 64))):
+        rollout.totals = usage(0, 0, 0)  # a resume begins anew without saying so
+        rollout.prompt(prompt)
+        rollout.show_count(None)
+        rollout.respond("Yes.", used=used)
     home.save(rollout)
 
 

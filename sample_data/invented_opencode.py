@@ -569,4 +569,4 @@ def _older(made: _History) -> None:
     made.add(both)
 
 
-_ODD: tuple[Callable[[_History], None], ...] = (_helped, _failures, _calls, _compacted, _parts, _newer, _older)
+_ODD: tuple[Callable[[_History], None], ...] = (_helped, _failures, _compacted, _parts, _newer, _older, _calls)

@@ -14,14 +14,14 @@ import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import llm  # type: ignore[import-not-found]  # only the environments that write_llm.py makes have it
-import llm.migrations  # type: ignore[import-not-found]  # as above
-import llm.models  # type: ignore[import-not-found]  # as above
-import llm.plugins  # type: ignore[import-not-found]  # as above
-import llm.utils  # type: ignore[import-not-found]  # as above
-import sqlite_utils  # type: ignore[import-not-found]  # as above
+import llm
+import llm.migrations
+import llm.models
+import llm.plugins
+import llm.utils
+import sqlite_utils
 from click.testing import CliRunner
-from llm.cli import cli  # type: ignore[import-not-found]  # as above
+from llm.cli import cli
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -116,7 +116,7 @@ def answer(response: Any) -> Iterator[Any]:
     if reply.error is not None:
         raise llm.ModelError(reply.error)
     if IS_NEW:
-        from llm.parts import StreamEvent  # type: ignore[import-not-found]  # as above
+        from llm.parts import StreamEvent
 
         if reply.is_hidden:
             yield StreamEvent(type="reasoning", chunk="", redacted=True)
@@ -362,7 +362,7 @@ def by_library(person: Person) -> None:
 
 def only_new(person: Person, continued: str) -> None:
     """Do what the newer release alone can."""
-    from llm.logs import LogStore  # type: ignore[import-not-found]  # as above
+    from llm.logs import LogStore
     from llm.parts import assistant, user
 
     person.run("--cid", continued, "Once more, after the upgrade.", replies=[gpt("Azure.", tokens=(70, 3, 0, 0))])

@@ -352,6 +352,23 @@ def test_recording_and_reading_go_on_while_histories_are_imported(files: str, st
         assert len(lab.frame("sessions")) == report.sessions + 1
 
 
+def test_another_store_that_takes_the_place_of_one_shows_its_own_archive(
+    tmp_path: Path, files: str, store: str
+) -> None:
+    other, empty = str(tmp_path / "other.db"), str(tmp_path / "empty.db")
+    folder = str(tmp_path / "claude")
+    write_transcript(folder, A, transcript(A, 2))
+    import_histories(os.path.join(files, "awful_aj"), into=store)
+    import_histories(folder, into=other)
+    Recorder(empty).close()
+    with sessionlab.open(store) as lab:
+        assert set(lab.frame("sessions")["source"]) == {"awful_aj"}
+        os.replace(other, store)
+        assert lab.frame("sessions")["session_id"].tolist() == [A]
+        os.replace(empty, store)
+        assert len(lab.frame("sessions")) == 0
+
+
 def test_a_snapshot_holds_although_sessions_are_replaced(tmp_path: Path, store: str) -> None:
     folder = str(tmp_path / "claude")
     write_transcript(folder, A, transcript(A, 2))

@@ -17,7 +17,7 @@ from sessionlab import import_histories
 _STEPS = st.sampled_from(["new", "grow", "grow", "fork", "fork", "delete", "import", "import"])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=st.lists(st.tuples(_STEPS, st.integers(0, 99), st.integers(1, 3)), min_size=5, max_size=10))
 def test_each_response_counts_once_in_files_and_archive_together(steps: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

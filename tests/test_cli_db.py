@@ -14,6 +14,7 @@ import command_line
 import pytest
 from command_line import PROGRAM, at_terminal
 
+import sessionlab
 from sessionlab import Recorder, Session
 
 if TYPE_CHECKING:
@@ -187,6 +188,13 @@ def test_reset_asks_at_a_terminal_and_takes_no_for_an_answer(store: str) -> None
     code, said = at_terminal("db", "reset", "--db", store, said=b"y\n")
     assert code == 0, said
     assert ids(store) == set()
+
+
+def test_reset_counts_what_is_archived_as_well(store: str) -> None:
+    sessionlab.import_histories(os.path.join(command_line.ROOT, "sample_data", "awful_aj", "second.db"), into=store)
+    with sessionlab.open(store) as lab:
+        count = len(lab.frame("sessions"))
+    assert f"{count} sessions deleted" in run("reset", "--yes", "--db", store).stdout
 
 
 def test_reset_refuses_where_nobody_can_be_asked(store: str) -> None:

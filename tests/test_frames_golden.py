@@ -29,6 +29,7 @@ HISTORIES = {
     "awful_aj": "awful_aj",
     "atuin_ai": "atuin_ai",
     "appam": "appam",
+    "claude_code": "claude_code",
     "llm": "llm",
     "codex": "codex",
     "opencode": "opencode",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLE = os.path.join(ROOT, "sample_data", "codex")
+REAL = os.path.join(ROOT, "sample_data", "real_agents", "out")
 FIRST, SECOND, THIRD, FOURTH = (f"01a0ec3c-18b7-7ef3-b3ac-00000000000{number}" for number in range(1, 5))
 SETTLED = 1_700_000_000  # what was written just now may not be at its end
 TIME = "2026-09-29T08:00:{:02d}.000Z"
@@ -295,6 +296,14 @@ def test_a_total_that_falls_counts_what_the_last_response_used_and_is_a_problem(
     assert problems(tmp_path) == [("line 9", reason)]
 
 
+def test_a_resume_of_2025_counts_from_nothing_again_behind_a_count_without_info(tmp_path: Path) -> None:
+    first, again = used(1400, 1152, 90, 64), used(1500, 1280, 100, 64)  # no number of them fell
+    lines = [count(first, first), answer("1"), *prompt(), count(None), count(again, again), answer("2")]
+    write(tmp_path, meta(), *prompt(), count(None), *lines)
+    assert usages(tmp_path) == [[1400, 1152, 90, 64], [1500, 1280, 100, 64]]
+    assert problems(tmp_path) == []
+
+
 def test_cached_and_reasoning_tokens_are_parts_of_input_and_output(tmp_path: Path) -> None:
     total = used(1000, 600, 200, 80, cache_write_input_tokens=100)
     write(tmp_path, meta(), context(), *prompt(), answer(), count(total))
@@ -421,6 +430,17 @@ def test_a_file_with_two_first_lines_begins_with_what_its_parent_said(tmp_path: 
     write(tmp_path, meta(SECOND), meta(), *parent_lines(), *own_lines(), name=SECOND)  # nothing else names the parent
     write(tmp_path, meta(), *parent_lines(), meta(THIRD), *own_lines(500, "t4"), name=THIRD)
     assert sums(tmp_path) == {FIRST: 250, SECOND: 150, THIRD: 250}
+
+
+def test_a_copied_result_goes_with_its_copied_call(tmp_path: Path) -> None:
+    copied = [*prompt("one"), call(), count(used(100, 0, 10)), output()]
+    write(tmp_path, meta(), *copied, answer("1"), count(used(250, 0, 30)))
+    own = [*prompt("two"), answer("2"), count(used(180, 0, 15))]
+    write(tmp_path, meta(SECOND, forked_from_id=FIRST), meta(), *copied, *own, name=SECOND)
+    messages = frame(tmp_path, "messages").groupby("session_id", sort=False).content.count().to_dict()
+    assert messages == {FIRST: 3, SECOND: 2}
+    assert len(frame(tmp_path, "tool_calls")) == 1
+    assert problems(tmp_path) == []
 
 
 def test_a_fork_that_names_its_parents_file_goes_on_from_its_total(tmp_path: Path) -> None:
@@ -752,3 +772,17 @@ def test_the_sample_is_counted_as_those_who_made_it_know(monkeypatch: pytest.Mon
     found = {session["session_id"]: session for session in sessions.to_dict("records")}
     for session_id, counts in known.items():
         assert {name: found[session_id][names.get(name, name)] for name in counts} == counts
+
+
+@pytest.mark.parametrize(
+    ("version", "tokens"),
+    [
+        ("codex_0_55", [8870, 1716, 5288]),
+        ("codex_0_128", [12210, 5026, 2548, 1658, 3988]),
+        ("codex", [12210, 1490, 5026, 2548, 1658, 3988]),
+    ],
+)
+def test_what_the_program_itself_wrote_counts_what_its_server_said(version: str, tokens: list[int]) -> None:
+    sessions = frame(os.path.join(REAL, version, "sessions"), "sessions")
+    assert (sessions.input_tokens + sessions.output_tokens).tolist() == tokens
+    assert problems(os.path.join(REAL, version, "sessions")) == []

@@ -573,14 +573,14 @@ def test_once_answers_name_their_model_a_text_without_one_is_the_programs(path: 
     assert frame(path, "messages").kind.tolist()[-1] == "note"
 
 
-def test_pictures_are_named_and_unknown_blocks_too(path: str) -> None:
+def test_pictures_are_named_and_unknown_blocks_counted(path: str) -> None:
     told(
         path,
         user(text("See."), {"type": "image", "mimeType": "image/png", "data": "AAAA"}),
         said(text("a"), {"type": "hologram"}),
     )
     assert frame(path, "messages").content.tolist() == ["See.\n\n[image/png]", "a"]
-    assert problems(path) == []
+    assert problems(path) == [("type hologram", "1 of this type, which is not known, left out")]
 
 
 # What cannot be read

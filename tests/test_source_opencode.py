@@ -466,7 +466,7 @@ def test_parts_become_one_message_and_only_what_the_user_said_is_the_prompt(path
     assert messages.kind.tolist() == ["message", "context", "message"]
     assert listed(messages.reasoning) == [None, None, "Hm."]
     assert frame(path, "turns").prompt.tolist() == ["Look at @a.py\n\n[quay.png]"]
-    assert problems(path) == []
+    assert problems(path) == [("type hologram", "1 of this type, which is not known, left out")]
 
 
 def test_a_compaction_is_a_boundary_its_summary_a_turn_and_going_on_no_prompt(path: str) -> None:
@@ -991,4 +991,4 @@ def test_every_file_of_the_sample_can_be_read(tmp_path: Path) -> None:
             assert all(isinstance(record, str) for record in records(os.path.join(STORAGE, name)))
     shutil.copytree(SAMPLE, tmp_path / "copy")
     frame(str(tmp_path / "copy"), "messages")
-    assert problems(str(tmp_path / "copy")) == []
+    assert [record for record, _ in problems(str(tmp_path / "copy"))] == ["type hologram"]

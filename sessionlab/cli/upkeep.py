@@ -17,6 +17,7 @@ from sessionlab.cli.screen import counted
 from sessionlab.errors import StoreError, StoreReplacedError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
 
     from sessionlab.store.database import Database
@@ -142,12 +143,19 @@ def db_reset(yes: bool, path: str | None) -> None:
     Programs that are recording to it get an error at their next event.
     """
     with _opened(path) as database:
-        count = database.read(lambda connection: connection.execute("select count(*) from session").fetchone()[0])
+        count = database.read(_count_sessions)
         _ask(f"Delete all {count} sessions in {database.path}, for good?", yes)
         journal = _replace_with_nothing(database)
         path = database.path
     with _opened(path, as_it_is=False, journal=journal):
         click.echo(f"{path}: {counted(count, 'session')} deleted, an empty store made")
+
+
+def _count_sessions(connection: sqlite3.Connection) -> int:
+    """Return how many sessions a store holds, with those that it has archived of other tools."""
+    archive = connection.execute("select count(*) from sqlite_schema where name = 'archive_session'").fetchone()[0]
+    tables = ["session", *(["archive_session"] if archive else [])]
+    return sum(int(connection.execute(f"select count(*) from {table}").fetchone()[0]) for table in tables)
 
 
 @contextlib.contextmanager

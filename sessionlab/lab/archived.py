@@ -24,6 +24,7 @@ from sessionlab.store.gate import gate_of
 if TYPE_CHECKING:
     from sessionlab.lab.attach import Attachment
     from sessionlab.lab.engine import Columns, Engine
+    from sessionlab.lab.keyed import KeyedCopy
 
 _Result = TypeVar("_Result")
 
@@ -85,13 +86,13 @@ class Archive:
         configs: The model configurations of all tools.
     """
 
-    def __init__(self, engine: Engine, store: Copy, attachment: Attachment) -> None:
+    def __init__(self, engine: Engine, store: KeyedCopy, attachment: Attachment) -> None:
         self.store = store
         self.copies: dict[str, ArchiveCopy] = {}
         self.configs = pa.table({})
         self._engine = engine
         self._attachment = attachment
-        self._version = -1
+        self._state: tuple[str, int, int] | None = None
         self._newest = 0
         self._numbers = count()
         self._claims: dict[str, pa.Table] = {}
@@ -102,10 +103,12 @@ class Archive:
         Raises:
             HistoryFileError: The store cannot be read.
         """
-        version = self.store.version
-        if version != self._version:
+        state = self.store.state
+        if state != self._state:
+            if state is None or self._state is None or state[0] != self._state[0]:
+                self._newest = -1  # another store may lie there by now
             self._look()
-            self._version = version
+            self._state = state
 
     def drop(self) -> None:
         """Free the facts."""
@@ -176,6 +179,8 @@ class Archive:
     def _read_list(self) -> None:
         fetch, sections = self._engine.fetch, script("archived")
         if not fetch(sections["is_there"], [("tables", "bigint")], {}).column(0)[0].as_py():
+            self.drop()
+            self._newest = 0
             return
         newest = fetch(sections["newest"], [("revision", "bigint")], {}).column(0)[0].as_py()
         if newest == self._newest:

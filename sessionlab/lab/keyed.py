@@ -45,6 +45,11 @@ class KeyedCopy(Copy):
         super()._create()
         self._state = None
 
+    @property
+    def state(self) -> tuple[str, int, int] | None:
+        """What the file was at the last refresh: its identity, its largest key, and a number that rises as rows go."""
+        return self._state
+
     def begin(self) -> None:
         """Copy the facts.
 

@@ -6,7 +6,7 @@
 case when type = 'assistant' then type end as type,
 case when type = 'assistant' then message.id end as message_id,
 case when type = 'assistant' then "requestId" end as request_id,
-case when type = 'assistant' and message.id is null then uuid end as uuid_alone,
+case when type = 'assistant' and message.id is null then coalesce(uuid, "timestamp", '') end as alone,
 type = 'assistant' and coalesce("isSidechain", false) as is_sidechain,
 coalesce("forkedFrom"::varchar, 'null') <> 'null' as is_copy,
 any_value(uuid) as uuid,
@@ -14,7 +14,7 @@ arg_min("sessionId", "timestamp") as session_id,
 arg_min(cwd, "timestamp") as cwd,
 epoch_us(min(try_cast("timestamp" as timestamptz))) as "at",
 epoch_us(max(try_cast("timestamp" as timestamptz))) as last_at,
-any_value(case when type = 'assistant' then message.model end) as model,
+case when type = 'assistant' then message.model end as model,
 arg_max(
     struct_pack(usage := message.usage, stop_reason := message.stop_reason, cost_usd := "costUSD"),
     row(message.usage is not null, coalesce(message.usage.output_tokens, -1), coalesce("timestamp", ''))

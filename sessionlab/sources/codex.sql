@@ -4,7 +4,6 @@
 
 -- name: shared
 "type" as line_type,
-payload is null as is_bare,
 case when payload is null then "type" else payload.type end as kind,
 case when regexp_full_match("timestamp", '\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)')
     then epoch_us(try_cast("timestamp" as timestamptz)) end as "at",
@@ -161,8 +160,7 @@ figure as (
     )
 ),
 mark as (
-    select
-        *
+    select *
     from (
         select
             line_key,
@@ -267,7 +265,6 @@ from (
         l.parent_id,
         l.given_session,
         l.goes_on,
-        l.given_at,
         f.path,
         coalesce(list(l.parent_id) over (partition by l.file_key), []) as parents
     from raw.line l
@@ -284,7 +281,6 @@ from (
         f.file_key,
         f.path,
         f.started_at,
-        f.ended_at,
         m.line_key as meta_key,
         coalesce(m.goes_on, false) as goes_on,
         coalesce(m.id, nullif(named, ''), left(sha256(f.path), 8) || ':' || stem) as id,
@@ -435,11 +431,12 @@ from (
         case
             when is_zero then null
             when not is_total then 'last'
+            when is_begun then 'last'
             when least(input - before_input, cached - before_cached, output - before_output,
                 reasoning - before_reasoning) < 0 then case when last.input is null then 'fell' else 'last' end
             else 'rose'
         end as what,
-        is_total and not is_zero and least(input - before_input, cached - before_cached, output - before_output,
+        is_total and not is_zero and not is_begun and least(input - before_input, cached - before_cached, output - before_output,
             reasoning - before_reasoning) < 0 as has_fallen
     from (
         select
@@ -449,7 +446,9 @@ from (
             coalesce(lag(output) over file, inherited.output, 0) as before_output,
             coalesce(lag(reasoning) over file, inherited.reasoning, 0) as before_reasoning,
             coalesce(lag(written) over (partition by file_key, written is null order by line_key), 0) as before_written,
-            not is_total or figures is distinct from lag(figures) over file as is_new
+            not is_total or figures is distinct from lag(figures) over file as is_new,
+            -- In 2025 a session that was resumed counted from nothing again, behind a count without numbers.
+            coalesce(blanks > lag(blanks) over file and input = last.input and output = last.output, false) as is_begun
         from (
             select
                 *,
@@ -475,6 +474,7 @@ from (
                     coalesce(raw.tokens(l.total.output_tokens), 0) as output,
                     coalesce(raw.tokens(l.total.reasoning_output_tokens), 0) as reasoning,
                     l.total,
+                    l.blanks,
                     {
                         'input': raw.tokens(l.last.input_tokens),
                         'cached': raw.tokens(l.last.cached_input_tokens),
@@ -487,7 +487,10 @@ from (
                 from (
                     select
                         *,
-                        bool_or(figures is not null) over (partition by file_key) as has_totals
+                        bool_or(figures is not null) over (partition by file_key) as has_totals,
+                        count(case when figures is null and last is null then 1 end) over (
+                            partition by file_key order by line_key rows between unbounded preceding and current row
+                        ) as blanks
                     from raw.line
                     where sort = 'count'
                 ) l
@@ -566,7 +569,6 @@ create table raw.turn as
 select
     t.*,
     r.session_key,
-    r.id as session_id,
     c.model,
     c.effort,
     b.context_key is not null as has_context
@@ -825,7 +827,9 @@ from raw.outcome o
 join raw.rollout r using (file_key)
 left join raw.prefix p on p.file_key = o.file_key
 left join raw.call c on c.tool_call_key = o.tool_call_key and o.call_id is not null
-where o.sort = 'output' and (c.tool_call_key is not null or o.line_key > coalesce(p.end_key, -1));
+where
+    o.sort = 'output'
+    and (c.tool_call_key is not null or least(o.line_key, o.tool_call_key) > coalesce(p.end_key, -1));
 
 -- How a tool says that a call ended.
 create table raw.ended as
@@ -1103,52 +1107,60 @@ where kind in (
 -- name: problem
 select
     file_key,
-    line_no as line,
-    'line ' || line_no as record,
-    'timestamp is no time; it is NULL' as reason
-from raw.line
-where has_odd_time
-union all
-select
-    s.file_key,
-    l.line_no,
-    'line ' || l.line_no,
-    'the total fell without beginning anew; ' || case s.what when 'fell' then 'it was taken as a new one'
-        else 'what the last response used was taken' end
-from raw.step s
-join raw.line l using (line_key)
-where s.has_fallen
-union all
-select
-    r.file_key,
-    null,
-    'session ' || r.id,
-    case when r.goes_on then 'it goes on from session ' || k.parent_id || ', whose file is not there'
-        else 'it begins with what session ' || k.parent_id || ' said, whose file is not there; the first that does counts it'
-    end
-from raw.rollout r
-join raw.link k using (id)
-where
-    k.parent_id not in (select id from raw.rollout)
-    and (r.goes_on or (select count(distinct m.id) from raw.meta m where m.file_key = r.file_key) > 1)
-union all
-select
-    o.file_key,
-    l.line_no,
-    'line ' || l.line_no,
-    'it is the result of the call ' || coalesce(o.call_id, 'NULL') || ', which is not there; it is a message all the same'
-from raw.result o
-join raw.line l using (line_key)
-where o.tool_call_key is null
-union all
-select
-    null,
-    null,
-    'type ' || line_type,
-    count(*) || ' records of this type, which is not known, are left out'
-from raw.line
-where sort is null and line_type is not null and line_type not in (
-    'session_meta', 'response_item', 'event_msg', 'world_state', 'inter_agent_communication',
-    'inter_agent_communication_metadata', 'security_risk_score', 'retained_context', 'realtime_item'
+    line,
+    record,
+    reason
+from (
+    select
+        file_key,
+        line_no as line,
+        'line ' || line_no as record,
+        'timestamp is no time; it is NULL' as reason
+    from raw.line
+    where has_odd_time
+    union all
+    select
+        s.file_key,
+        l.line_no,
+        'line ' || l.line_no,
+        'the total fell without beginning anew; ' || case s.what when 'fell' then 'it was taken as a new one'
+            else 'what the last response used was taken' end
+    from raw.step s
+    join raw.line l using (line_key)
+    where s.has_fallen
+    union all
+    select
+        r.file_key,
+        null,
+        'session ' || r.id,
+        case when r.goes_on then 'it goes on from session ' || k.parent_id || ', whose file is not there'
+            else 'it begins with what session ' || k.parent_id || ' said, whose file is not there; the first that does counts it'
+        end
+    from raw.rollout r
+    join raw.link k using (id)
+    where
+        k.parent_id not in (select id from raw.rollout)
+        and (r.goes_on or (select count(distinct m.id) from raw.meta m where m.file_key = r.file_key) > 1)
+    union all
+    select
+        o.file_key,
+        l.line_no,
+        'line ' || l.line_no,
+        'it is the result of the call ' || coalesce(o.call_id, 'NULL') || ', which is not there; it is a message all the same'
+    from raw.result o
+    join raw.line l using (line_key)
+    where o.tool_call_key is null
+    union all
+    select
+        null,
+        null,
+        'type ' || line_type,
+        count(*) || ' records of this type, which is not known, are left out'
+    from raw.line
+    where sort is null and line_type is not null and line_type not in (
+        'session_meta', 'response_item', 'event_msg', 'world_state', 'inter_agent_communication',
+        'inter_agent_communication_metadata', 'security_risk_score', 'retained_context', 'realtime_item'
+    )
+    group by line_type
 )
-group by line_type
+order by file_key nulls last, line, record

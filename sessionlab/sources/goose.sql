@@ -694,6 +694,21 @@ select
 from raw.result
 where tool_call_key is null;
 
+create table raw.unknown_type as
+select
+    coalesce(p.type, 'NULL') as type,
+    count(*) as blocks
+from raw.piece p
+join raw.known k using (entry_key)
+where
+    not k.is_copy
+    and coalesce(p.type, '') not in (
+        'text', 'image', 'document', 'thinking', 'redactedThinking', 'reasoning', 'toolRequest', 'frontendToolRequest',
+        'toolResponse', 'toolConfirmationRequest', 'toolConfirmationResponse', 'actionRequired', 'systemNotification',
+        'error', 'contextLengthExceeded', 'summarizationRequested', 'conversationCompacted'
+    )
+group by p.type;
+
 -- name: model_config
 select
     model_config_key,
@@ -859,43 +874,39 @@ said as (select * from raw.said)
 -- name: message_text
 select
     m.message_key,
-    case when m.form = 'result' then any_value(raw.result_of(s.b.toolResult)) filter (where s.piece_key = m.message_key)
-        else string_agg(s.text, chr(10) || chr(10) order by s.piece_key)
-            filter (where s.text <> '' and (m.form = 'said' or s.b.type in ('text', 'image')))
-    end as content,
-    string_agg(s.text, chr(10) || chr(10) order by s.piece_key)
-        filter (where s.text <> '' and m.form = 'response' and s.is_thought and s.is_first) as reasoning
+    raw.result_of(s.b.toolResult) as content,
+    null as reasoning
 from raw.post m
-join (
-    select entry_key as message_key, entry_key
-    from raw.sorted
-    where entry_key not in (select entry_key from raw.answer)
-    union all
-    select turn_key, entry_key
-    from raw.answer
-    union all
-    select piece_key, piece_key // 65536 * 65536
-    from raw.result
-) e using (message_key)
+left join said s on s.piece_key = m.message_key
+where m.form = 'result'
+union all
+select
+    m.message_key,
+    string_agg(s.text, chr(10) || chr(10) order by s.piece_key)
+        filter (where m.form = 'said' or s.type in ('text', 'image')),
+    string_agg(s.text, chr(10) || chr(10) order by s.piece_key)
+        filter (where m.form = 'response' and s.is_thought and s.is_first)
+from raw.post m
 left join (
     -- What was thought before several calls stands before each of them.
     select
         *,
-        row_number() over (partition by turn_key, is_thought, text order by piece_key) = 1 as is_first
+        row_number() over (partition by message_key, is_thought, text order by piece_key) = 1 as is_first
     from (
         select
-            s.entry_key,
+            coalesce(a.turn_key, s.entry_key) as message_key,
             s.piece_key,
-            s.b,
-            raw.text_of(s.b) as text,
+            s.b.type as type,
             s.b.type in ('thinking', 'reasoning', 'redactedThinking') as is_thought,
-            coalesce(a.turn_key, s.entry_key) as turn_key
+            raw.text_of(s.b) as text
         from said s
         left join raw.answer a using (entry_key)
     )
-) s on s.entry_key = e.entry_key and (m.form <> 'result' or s.piece_key = m.message_key)
-group by m.message_key, m.form
-order by m.message_key
+    where text <> ''
+) s using (message_key)
+where m.form <> 'result'
+group by m.message_key
+order by message_key
 
 -- name: tool_call_text
 select
@@ -1015,3 +1026,9 @@ select
     null
 from raw.ledger
 where (input_tokens is null and given_input is not null) or (output_tokens is null and given_output is not null)
+union all
+select
+    'type ' || type,
+    blocks || ' of this type, which is not known, left out',
+    null
+from raw.unknown_type

@@ -188,3 +188,10 @@ from raw.chat c
 where
     (c.accumulated_input_tokens is not null and raw.tokens(c.accumulated_input_tokens) is null)
     or (c.accumulated_output_tokens is not null and raw.tokens(c.accumulated_output_tokens) is null)
+union all
+select
+    null,
+    null,
+    'type ' || type,
+    blocks || ' of this type, which is not known, left out'
+from raw.unknown_type

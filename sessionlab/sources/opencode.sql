@@ -660,6 +660,21 @@ from raw.piece p
 join raw.known k using (entry_key)
 where not k.is_copy;
 
+create table raw.unknown_type as
+select
+    coalesce(p.type, 'NULL') as type,
+    count(*) as parts
+from raw.piece p
+join raw.known k using (entry_key)
+where
+    not k.is_copy
+    and p.is_object
+    and coalesce(p.type, '') not in (
+        'text', 'reasoning', 'tool', 'step-start', 'step-finish', 'patch', 'compaction', 'file', 'snapshot', 'agent',
+        'subtask', 'retry'
+    )
+group by p.type;
+
 -- name: session
 select
     c.session_key,
@@ -813,30 +828,41 @@ failure as (select * from raw.failure)
 -- name: message_text
 select
     m.message_key,
+    case when m.form = 'result' then s.result else s.text end as content,
+    null as reasoning
+from raw.wanted m
+left join said s on s.piece_key = m.message_key
+where m.form in ('result', 'retry')
+union all
+select
+    m.message_key,
     case
-        when m.form = 'result' then any_value(s.result)
         when m.form in ('failure', 'response') and m.kind = 'error' then any_value(f.message)
         else string_agg(s.text, chr(10) || chr(10) order by s.piece_key) filter (where s.text <> '' and case m.form
             when 'response' then s.type = 'text'
             when 'added' then s.type = 'text' and s.is_synthetic
-            when 'retry' then true
             else s.type in ('text', 'file', 'subtask', 'compaction') and (m.kind <> 'message' or not s.is_synthetic)
         end)
-    end as content,
+    end,
     string_agg(s.text, chr(10) || chr(10) order by s.piece_key)
-        filter (where m.form = 'response' and s.type = 'reasoning' and s.text <> '') as reasoning
+        filter (where m.form = 'response' and s.type = 'reasoning' and s.text <> '')
 from raw.wanted m
 left join failure f using (entry_key)
 left join (
     select
-        s.*,
+        s.entry_key,
+        s.piece_key,
+        s.type,
+        s.is_synthetic,
+        s.text,
         p.step
     from said s
     join raw.piece p using (entry_key, piece_key)
+    where s.type not in ('tool', 'retry')
 ) s on s.entry_key = m.entry_key and s.step = m.step
-    and (m.form not in ('result', 'retry') or s.piece_key = m.message_key)
+where m.form not in ('result', 'retry')
 group by m.message_key, m.form, m.kind
-order by m.message_key
+order by message_key
 
 -- name: tool_call_text
 select
@@ -906,3 +932,9 @@ from (
 )
 join raw.chat c using (_row)
 where c.is_there and raw.moment(given) is null and not (may_lack and given is null)
+union all
+select
+    'type ' || type,
+    parts || ' of this type, which is not known, left out',
+    null
+from raw.unknown_type

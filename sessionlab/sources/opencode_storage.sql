@@ -217,3 +217,10 @@ select
         else 'messages are of this session, but its file is not there; only they tell of it' end
 from raw.chat
 where not is_there or created_at is null
+union all
+select
+    null,
+    null,
+    'type ' || type,
+    parts || ' of this type, which is not known, left out'
+from raw.unknown_type
