@@ -278,12 +278,12 @@ class TreeCopy(Copy):
             order = 'row_number() over (partition by _piece order by "at", rowid)' if is_grouped else "rowid"
             self._engine.reader.execute(
                 f"""insert into {self._lines}
-                select number, p.before + s.place - first + 1, s.* exclude (_piece, _is_refused, _count, place)
-                from (select *, {order} as place from scan) s
+                select p._number, p._before + s._place - f._first + 1, s.* exclude (_piece, _is_refused, _count, _place)
+                from (select *, {order} as _place from scan) s
                 join (
-                    select _piece, {"1" if is_grouped else "min(rowid)"} as first from scan group by _piece
-                ) using (_piece)
-                join (values {numbers}) p(_piece, number, before) using (_piece);
+                    select _piece, {"1" if is_grouped else "min(rowid)"} as _first from scan group by _piece
+                ) f using (_piece)
+                join (values {numbers}) p(_piece, _number, _before) using (_piece);
                 drop table scan"""
             )
             return again
@@ -413,14 +413,14 @@ class TreeCopy(Copy):
             )
             reader.execute(
                 f"""create or replace table raw.text as
-                select file_key * {_PER_FILE} + line_no * {_PER_LINE} as line_key, * exclude (last)
+                select file_key * {_PER_FILE} + line_no * {_PER_LINE} as line_key, * exclude (_last)
                 from (
-                    select file_key, place - first + 1 as line_no, last, s.* exclude (_piece, place)
-                    from (select *, rowid as place from scan) s
-                    join (select _piece, min(rowid) as first from scan group by _piece) using (_piece)
-                    join (values {numbers}) p(_piece, file_key, last) using (_piece)
+                    select p.file_key, s._place - f._first + 1 as line_no, p._last, s.* exclude (_piece, _place)
+                    from (select *, rowid as _place from scan) s
+                    join (select _piece, min(rowid) as _first from scan group by _piece) f using (_piece)
+                    join (values {numbers}) p(_piece, file_key, _last) using (_piece)
                 )
-                where line_no <= last;
+                where line_no <= _last;
                 drop table scan"""
             )
             rows = in_order(statements.fetch(f"{kind}_text", TEXTS[kind]), TEXTS[kind][0][0])
