@@ -55,6 +55,9 @@ class Sights:
 
     def _look(self, path: str) -> tuple[Sequence[TreeSource], bool]:
         """Return which tools a file may be of, and whether that is sure."""
+        seen = self._seen.get(path)
+        if seen is not None and seen[2]:
+            return seen[1], True
         name = os.path.basename(path)
         named = [
             source
@@ -64,8 +67,7 @@ class Sights:
         if not named:
             return (), False
         stamp = stamp_of(path)
-        seen = self._seen.get(path)
-        if seen is None or (not seen[2] and seen[0] != stamp):
+        if seen is None or seen[0] != stamp:
             try:
                 found, is_sure = _look_into(path, named)
             except OSError:
