@@ -80,7 +80,7 @@ def copied(folder: str) -> str:
 
 def copied_real(folder: str) -> str:
     """Return a copy of what real programs wrote."""
-    return _copied(os.path.join(SAMPLES, REAL, "out"), os.path.join(folder, REAL))
+    return _copied(os.path.join(HERE, REAL), os.path.join(folder, REAL))
 
 
 def _copied(given: str, target: str) -> str:

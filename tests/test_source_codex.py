@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLE = os.path.join(ROOT, "sample_data", "codex")
-REAL = os.path.join(ROOT, "sample_data", "real_agents", "out")
+REAL = os.path.join(ROOT, "tests", "real_agents")
 FIRST, SECOND, THIRD, FOURTH = (f"01a0ec3c-18b7-7ef3-b3ac-00000000000{number}" for number in range(1, 5))
 SETTLED = 1_700_000_000  # what was written just now may not be at its end
 TIME = "2026-09-29T08:00:{:02d}.000Z"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "real_agents")
 COUNT = "How many test files are there?"
 BERTH = "What does the berth module do?"
 CHECK = "Run the missing check."
@@ -318,7 +319,7 @@ def main() -> int:
     """Run the agents that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *AGENTS], metavar="NAME", help=", ".join(AGENTS))
-    parser.add_argument("--out", default=os.path.join(HERE, "out"), help="the folder of the copies")
+    parser.add_argument("--out", default=OUT, help="the folder of the copies")
     parser.add_argument("--installed", help="a folder that keeps the installed agents for the next run")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -288,7 +288,12 @@ class Histories:
         """Return the databases in a folder, and the files of records: their tool, path and the folder."""
         found = list(self._files_below(path))
         trees = self._sights.of_folder([one for one in found if not one.endswith(SUFFIXES)])
-        return [one for one in found if one.endswith(SUFFIXES)], [(source, one, path) for source, one in trees]
+        folders: dict[str, list[str]] = {}
+        for source, one in trees:
+            folders.setdefault(source.name, []).append(os.path.dirname(one))
+        # A folder may hold the files of several tools, each in a place of its own.
+        roots = {name: os.path.commonpath(of_tool) for name, of_tool in folders.items()}
+        return [one for one in found if one.endswith(SUFFIXES)], [(s, one, roots[s.name]) for s, one in trees]
 
     def _in_default_places(self) -> tuple[list[str], list[tuple[TreeSource, str, str]]]:
         """Return the same of all places where tools keep their histories."""
