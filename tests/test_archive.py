@@ -436,3 +436,16 @@ def sound(store: str) -> Iterator[None]:
     if os.path.exists(store):
         assert query(store, "pragma integrity_check") == [("ok",)]
         assert query(store, "pragma foreign_key_check") == []
+
+
+def test_an_archive_is_listed_where_its_sessions_count(tmp_path: Path) -> None:
+    live = str(tmp_path / "aj.db")
+    shutil.copyfile(os.path.join(SAMPLES, "awful_aj", "aj.db"), live)
+    store = str(tmp_path / "archive.db")
+    sessionlab.import_histories(live, into=store)
+    with sessionlab.open(live, store) as lab:
+        assert lab.overview().source.tolist() == ["awful_aj", "sessionlab"]
+    with sessionlab.open(store) as lab:
+        found = lab.overview()
+    assert found.source.tolist() == ["sessionlab", "awful_aj"]
+    assert found.session_count.tolist() == [0, 20]

@@ -711,3 +711,16 @@ def _is_readable(path: str) -> bool:
             return True
     except HistoryFileError:
         return False
+
+
+@pytest.mark.parametrize("packed", ["tar", "zip"])
+def test_a_packed_folder_is_no_history_and_not_taken_for_one_session(packed: str, tmp_path: Path) -> None:
+    name = shutil.make_archive(str(tmp_path / "claude"), packed, os.path.join(SAMPLE_DATA, "claude_code"))
+    with pytest.raises(sessionlab.HistoryFileError, match="nor a history of a known tool"):
+        sessionlab.open(name)
+
+
+def test_of_a_zip_the_error_says_to_unpack_it(tmp_path: Path) -> None:
+    name = shutil.make_archive(str(tmp_path / "claude"), "zip", os.path.join(SAMPLE_DATA, "claude_code"))
+    with pytest.raises(sessionlab.HistoryFileError, match="Unpack it, and name the folder"):
+        sessionlab.open(name)

@@ -12,6 +12,7 @@ import pytest
 
 import sessionlab
 from sessionlab import Recorder, SessionLabWarning
+from sessionlab.lab.finding import find_session, whole_ids
 from sessionlab.sources import awful_aj
 
 if TYPE_CHECKING:
@@ -129,3 +130,11 @@ def test_the_file_that_the_configuration_of_aj_names_comes_first(home: Path) -> 
     for text in ("session_db_url: null\n", "session_db_url: ''\n", "- a list\n", "{ not: [yaml", "session_db_url: 7\n"):
         (folder / "config.yaml").write_text(text)
         assert awful_aj.default_paths()[0] == usual
+
+
+def test_the_beginning_of_an_id_means_the_session_and_not_its_subagents() -> None:
+    with sessionlab.open(os.path.join(SAMPLES, "claude_code")) as lab:
+        ids = lab.frame("sessions").session_id
+        parent = next(one for one in ids if any(other.startswith(f"{one}/") for other in ids))
+        assert find_session(lab, parent[:8])["session_id"] == parent
+        assert whole_ids(lab, [parent[:8]]) == [parent]

@@ -718,7 +718,7 @@ def test_types_that_are_not_known_pass_and_are_counted(tmp_path: Path) -> None:
     lines = [line("hologram", {"depth": 3}), state, event("hologram"), item("hologram"), line("hologram", None)]
     write(tmp_path, meta(), *prompt(), *lines, answer("a"))
     assert frame(tmp_path, "turns").response.tolist() == ["a"]
-    assert problems(tmp_path) == [("type hologram", "2 records of this type, which is not known, are left out")]
+    assert problems(tmp_path) == [("type hologram", "2 of this type, which is not known, left out")]
 
 
 def test_a_time_that_is_none_is_a_problem(tmp_path: Path) -> None:

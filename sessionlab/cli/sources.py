@@ -63,7 +63,8 @@ def _list_problems(problems: pd.DataFrame, form: str, output: str | None, force:
         if row["origin"] != before:
             click.echo(seen(str(row["origin"])))
             before = row["origin"]
-        places = [f"line {row['line']}" if row["line"] is not None else "", row["record"] or ""]
+        line = f"line {row['line']}" if row["line"] is not None else ""
+        places = [line, row["record"] or ""] if row["record"] != line else [line]
         place = ", ".join(place for place in places if place)
         click.echo(f"  {seen(place)}{': ' if place else ''}{seen(str(row['reason']))}")
     click.echo(f"{counted(len(problems), 'problem')}.")

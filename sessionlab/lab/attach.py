@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("sessionlab")
 _MAGIC = b"SQLite format 3\0"
+_PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _BUSY_MS = 10_000
 _TRIES = 8
 # A copy of so much takes about as long as reading it, and room.
@@ -358,7 +359,8 @@ def _look_at(path: str, shown: str) -> _Look:
     if not head:
         raise HistoryFileError(f"{shown!r} is empty (0 bytes), so there is no history in it. Check the path.")
     if head[:16] != _MAGIC or len(head) < 20:
-        raise HistoryFileError(f"{shown!r} is no SQLite file, nor a history of a known tool. Check the path.")
+        remedy = "Unpack it, and name the folder." if head.startswith(_PACKED) else "Check the path."
+        raise HistoryFileError(f"{shown!r} is no SQLite file, nor a history of a known tool. {remedy}")
     return _Look(
         is_speakable=storable(path) == path,  # DuckDB takes no path that is not UTF-8
         is_wal=head[19] == 2,  # the version to read by; SQLite goes by it, whatever the one to write by says

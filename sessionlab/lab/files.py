@@ -166,6 +166,8 @@ def first_records(path: str) -> list[dict[str, Any]]:
             head += file.readline(_LINE_BYTES)
             if not head.endswith(b"\n") and file.read(1):
                 return []
+    if b"\0" in head:  # which no line of JSON has
+        return []
     found = []
     lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for line in lines[:_HEAD_LINES]:

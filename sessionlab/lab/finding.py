@@ -64,7 +64,7 @@ def _whole_id(table: pa.Table, text: str) -> str:
     ids = table.column("session_id")
     if not text or pc.any(pc.equal(ids, text)).as_py():
         return text
-    found = table.filter(pc.starts_with(ids, text)).to_pylist()
+    found = _without_subagents(table.filter(pc.starts_with(ids, text)).to_pylist())
     if len({row["session_id"] for row in found}) > 1:
         raise FrameError(f"{text!r} may mean {len(found)} sessions: {_listed(found)}. Give more of the id.")
     return str(found[0]["session_id"]) if found else text
@@ -80,7 +80,14 @@ def _fitting(table: pa.Table, text: str) -> list[dict[str, Any]]:
         if found:
             return found
     begins = [pc.fill_null(pc.starts_with(table.column(name), text), False) for name in ("session_id", "native_id")]
-    rows: list[dict[str, Any]] = table.filter(pc.or_(*begins)).to_pylist()
+    return _without_subagents(table.filter(pc.or_(*begins)).to_pylist())
+
+
+def _without_subagents(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a session alone where the ids of all others begin with its own whole one."""
+    for row in rows:
+        if all(other is row or other["session_id"].startswith(f"{row['session_id']}/") for other in rows):
+            return [row]
     return rows
 
 

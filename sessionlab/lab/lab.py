@@ -66,7 +66,7 @@ class Lab:
         _living.add(self)
 
     def __repr__(self) -> str:
-        paths = [path for _, path in self.sources]
+        paths = list(dict.fromkeys(path for _, path in self.sources))
         return f"<Lab of {len(paths)} {'history' if len(paths) == 1 else 'histories'}: {', '.join(paths) or 'none'}>"
 
     def _repr_html_(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sessionlab.lab.archived import ArchiveCopy
 from sessionlab.lab.rows import run
 from sessionlab.model import storable
 
@@ -45,6 +46,8 @@ def overview_of(engine: Engine, copies: Sequence[Copy], problems: Sequence[Mappi
                 from {copy.schema}.sessions{condition}""",
                 [] if files is None else [[storable(file) for file in files]],
             ).to_pylist()[0]
+            if isinstance(copy, ArchiveCopy) and not found["session_count"]:
+                continue  # all of it counts where it lies
             count = sum(counts[origin] for origin in {storable(path), *map(storable, files or ())})
             rows.append({**_named(copy.source.name, path, files), **found, "problem_count": count})
     known = {row["origin"] for row in rows}

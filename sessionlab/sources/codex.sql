@@ -1155,7 +1155,7 @@ from (
         null,
         null,
         'type ' || line_type,
-        count(*) || ' records of this type, which is not known, are left out'
+        count(*) || ' of this type, which is not known, left out'
     from raw.line
     where sort is null and line_type is not null and line_type not in (
         'session_meta', 'response_item', 'event_msg', 'world_state', 'inter_agent_communication',
