@@ -215,9 +215,15 @@ class _Import:
         names, rows = export.configs()
         configs = self._database.write(lambda connection: write_configs(connection, source, names, rows))
         for session, tables in export.rows(changed):
-            self._turns_added += self._database.write(
+            added = self._database.write(
                 partial(write_session, source=source, session=session.columns, rows=tables, configs=configs)
             )
+            if added is None:
+                reason = "messages that the archive has are not in it any more; the archive keeps it as it was"
+                self._problems.append(_problem(source, session, reason))
+                self._incomplete.add(session.columns["origin"])
+            else:
+                self._turns_added += added
             yield
 
     def _note(self, source: str, roots: Sequence[_Root], copies: Sequence[Copy]) -> None:

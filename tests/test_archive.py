@@ -20,6 +20,7 @@ from archive_rows import (
     transcript,
     write_transcript,
 )
+from test_source_claude_code import FIRST, said, user, write
 
 import sessionlab
 from sessionlab import HistoryFileError, Recorder, import_histories
@@ -449,3 +450,30 @@ def test_an_archive_is_listed_where_its_sessions_count(tmp_path: Path) -> None:
         found = lab.overview()
     assert found.source.tolist() == ["sessionlab", "awful_aj"]
     assert found.session_count.tolist() == [0, 20]
+
+
+def test_a_session_with_other_messages_than_the_archive_has_takes_none_away(tmp_path: Path) -> None:
+    path = str(tmp_path / "claude" / f"{FIRST}.jsonl")
+    store = str(tmp_path / "archive.db")
+    write(path, user("u1"), said("u2", "m2"), said("u3", "m3"))
+    sessionlab.import_histories(path, into=store)
+    write(path, user("u1"), said("u4", "m4"), said("u5", "m5"), said("u6", "m6"))
+    report = sessionlab.import_histories(path, into=store)
+    assert report.turns_added == 0
+    (problem,) = report.problems
+    assert "not in it any more" in problem["reason"]
+    write(path, user("u1"), said("u2", "m2"), said("u3", "m3"), said("u4", "m4"))
+    assert sessionlab.import_histories(path, into=store).turns_added == 1
+    with sessionlab.open(store) as lab:
+        assert lab.frame("turns").turn_id.tolist() == ["m2", "m3", "m4"]
+
+
+def test_a_text_that_is_gone_stays_in_the_archive(tmp_path: Path) -> None:
+    path = str(tmp_path / "claude" / f"{FIRST}.jsonl")
+    store = str(tmp_path / "archive.db")
+    write(path, user("u1", "a question"), said("u2"))
+    sessionlab.import_histories(path, into=store)
+    write(path, user("u1", []), said("u2"))
+    sessionlab.import_histories(path, into=store)
+    with sessionlab.open(store) as lab:
+        assert lab.frame("messages").content.tolist() == ["a question", "a"]

@@ -724,3 +724,57 @@ def test_of_a_zip_the_error_says_to_unpack_it(tmp_path: Path) -> None:
     name = shutil.make_archive(str(tmp_path / "claude"), "zip", os.path.join(SAMPLE_DATA, "claude_code"))
     with pytest.raises(sessionlab.HistoryFileError, match="Unpack it, and name the folder"):
         sessionlab.open(name)
+
+
+def test_lines_that_are_half_a_record_hide_neither_their_file_nor_others(path: str) -> None:
+    write(path, user("u1"), said("u2"), "{", "}", said("u3", "m2"))
+    beside = write(
+        os.path.join(os.path.dirname(path), f"{SECOND}.jsonl"), user("u11"), '{"type":"user",', '"uuid":"u12"}'
+    )
+    with sessionlab.open(os.path.dirname(beside)) as lab:
+        assert len(lab.frame("messages")) == 4
+        assert len(reasons(lab)) == 4
+
+
+def test_a_line_of_40_mb_has_its_text_and_so_have_those_beside_it(path: str) -> None:
+    long = "x" * 40_000_000
+    write(path, user("u1", "first"), user("u2", long), said("u3"))
+    with sessionlab.open(path) as lab:
+        assert texts(lab) == ["first", long, "a"]
+
+
+@pytest.mark.parametrize("name", ["type=user", "message=1/uuid=2", "timestamp=1"])
+def test_a_folder_whose_name_looks_like_a_column_and_its_value_adds_none(name: str, tmp_path: Path) -> None:
+    write(str(tmp_path / name / f"{FIRST}.jsonl"), user("u1"), said("u2"))
+    with sessionlab.open(str(tmp_path)) as lab:
+        assert len(lab.frame("messages")) == 2
+        assert len(lab.frame("turns")) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such files in folders")
+def test_pipes_and_devices_named_like_files_are_not_opened(path: str) -> None:
+    write(path, user("u1"), said("u2"))
+    folder = os.path.dirname(path)
+    os.mkfifo(os.path.join(folder, "pipe.jsonl"))
+    os.symlink("/dev/zero", os.path.join(folder, "zero.jsonl"))
+    with sessionlab.open(folder) as lab:
+        assert len(lab.frame("messages")) == 2
+        os.remove(path)
+        os.mkfifo(path)
+        assert len(lab.frame("messages")) == 0
+
+
+def test_what_is_rewritten_in_the_same_size_with_its_time_set_back_is_read_again(path: str) -> None:
+    write(path, user("u1", "old"), said("u2"))
+    with sessionlab.open(path) as lab:
+        assert texts(lab) == ["old", "a"]
+        write(path, user("u1", "new"), said("u2"))
+        assert texts(lab) == ["new", "a"]
+
+
+def test_many_small_files_are_read_in_groups(tmp_path: Path) -> None:
+    for number in range(900):
+        session_id = f"0b8f2d5e-8a54-4f0e-9d1c-{number:012d}"
+        write(str(tmp_path / f"{session_id}.jsonl"), user(f"u{number}"), session_id=session_id)
+    with sessionlab.open(str(tmp_path)) as lab:
+        assert sorted(lab.frame("messages").message_id) == sorted(f"u{number}" for number in range(900))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,7 +31,7 @@ _HEAD_LINES = 5
 _LINE_BYTES = 1 << 26
 _HALVES = re.compile("[\ud800-\udfff]")
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +42,7 @@ class RecordsFile:
         path: The file.
         root: The folder or file that was named to find it.
         number: Its own, as long as the copy lives.
-        generation: Rises when more of it was read.
+        generation: Rises when more of it was read, or nothing holds any more.
         stamp: What it was when it was last read; None before that.
         offset: The bytes that were read: up to the end of a line.
         line_count: The records that were read.
@@ -65,6 +67,7 @@ class RecordsFile:
 
     def forget(self) -> None:
         """Be as if nothing had been read."""
+        self.generation += 1
         self.stamp, self.offset, self.line_count, self.last_bytes = None, 0, 0, b""
         self.needs_mending = self.has_cut_line = False
         self.problems = []
@@ -78,6 +81,8 @@ class RecordsFile:
         now = stamp_of(self.path)
         if self.stamp is None or now is None or now[0] != self.stamp[0] or now[1] < self.offset:
             return False
+        if now[1] == self.stamp[1] and now != self.stamp:
+            return False  # written anew
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset - len(self.last_bytes))
@@ -146,12 +151,19 @@ class Piece:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Return what changes when a file is written; None where it is gone."""
+    """Return what changes when a file is written; None where it is gone, or is no regular file."""
     try:
-        status = os.stat(path)
+        return _stamp(path)
     except OSError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _stamp(path: str) -> Stamp:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for whoever writes to it
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    # The time of the last change of anything about a file cannot be set back, as the other one can.
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def first_records(path: str) -> list[dict[str, Any]]:
@@ -160,13 +172,14 @@ def first_records(path: str) -> list[dict[str, Any]]:
     Raises:
         OSError: The file cannot be read.
     """
+    _stamp(path)
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
         if len(head) == _HEAD_BYTES and b"\n" not in head:
             head += file.readline(_LINE_BYTES)
             if not head.endswith(b"\n") and file.read(1):
                 return []
-    if b"\0" in head:  # which no line of JSON has
+    if head.startswith(b"PK\x03\x04") or head[257:262] == b"ustar":  # several files, packed but not pressed
         return []
     found = []
     lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -189,12 +202,11 @@ def piece_of(file: RecordsFile, source: TreeSource, folder: str, *, until: int |
     Raises:
         OSError: The file cannot be read.
     """
-    status = os.stat(file.path)
-    stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+    stamp = _stamp(file.path)
     private = os.path.join(folder, f"records-{file.number}.jsonl")
     if source.records is not None and source.converts(file.path):
         problems = _convert(source.records(file.path), private)
-        return Piece(file, private, 0, stamp, status.st_size, b"", False, problems)
+        return Piece(file, private, 0, stamp, stamp[1], b"", False, problems)
     with open(file.path, "rb") as handle:
         end = until if until is not None else _end_of_lines(handle, file.offset, stamp[1])
         handle.seek(max(0, end - _CHECKED_BYTES))

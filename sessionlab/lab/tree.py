@@ -34,6 +34,10 @@ _PER_LINE = 1 << 16
 _PER_FILE = 1 << 40
 # Of how many bytes of files the texts are read at a time: so much is held twice.
 _BATCH_BYTES = 128 << 20
+# How many files are read at a time: while they are, each takes room, however small it is.
+_FILES = 400
+# How long a line may be.
+_ROOMS = (1 << 24, 1 << 27, 1 << 31)
 _FOUND = [("file_key", "bigint"), *PROBLEM]
 
 
@@ -50,6 +54,7 @@ class TreeCopy(Copy):
         self.files: dict[str, RecordsFile] = {}
         self.claimed: pa.Table | None = None
         self._numbers = count()
+        self._room = _ROOMS[0]
         self._level: Level = ""
         self._made_of: object = None
         self._unreadable: dict[str, str] = {}
@@ -227,7 +232,7 @@ class TreeCopy(Copy):
             for file in again:
                 file.forget()
         while new:
-            refused = self._read(new)
+            refused = [file for group in _groups(new) for file in self._read(group)]
             self._drop_lines(refused)
             for file in refused:
                 mends = file.needs_mending
@@ -259,6 +264,15 @@ class TreeCopy(Copy):
                 if all(piece.is_sound() for piece in pieces):
                     raise
                 return [piece.file for piece in pieces]  # one was taken away meanwhile
+            except duckdb.InvalidInputException as error:
+                # Some lines DuckDB refuses as a file, such as the halves of one record.
+                whole = [piece for piece in pieces if not piece.file.needs_mending]
+                named = [piece for piece in whole if piece.path in str(error)] or whole
+                if not named:
+                    raise
+                for piece in named:
+                    piece.file.needs_mending = True
+                return [piece.file for piece in pieces]
             found = self._engine.reader.execute(
                 "select _piece, sum(_count)::bigint, bool_or(_is_refused) from scan group by all"
             ).fetchall()
@@ -311,12 +325,14 @@ class TreeCopy(Copy):
         """Read pieces into the table `scan`: all records in their order, or groups of them."""
         types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
         largest = max(piece.stamp[1] for piece in pieces)
-        for room in (1 << 24, 1 << 27, 1 << 31):
+        # An error would end the transaction in which texts are read; by then the facts have shown what room is needed.
+        for room in [room for room in _ROOMS if room >= self._room]:
             try:
                 self._engine.reader.execute(
                     f"""create or replace temp table scan as
                     select file_index::integer as _piece, {kept}
                     from read_json($1, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,
+                        hive_partitioning = false, compression = 'uncompressed',
                         maximum_object_size = {min(room, max(largest, 1 << 24))})
                     {"group by all" if is_grouped else ""}""",
                     [[piece.path for piece in pieces]],
@@ -326,6 +342,7 @@ class TreeCopy(Copy):
                 if "maximum_object_size" not in str(error) or room >= largest:
                     raise
             else:
+                self._room = room
                 return
 
     # Facts
@@ -479,6 +496,11 @@ def _with_ids(rows: pa.Table) -> pa.Table:
     return rows.set_column(place, "given_id", pc.if_else(pa.array(lacking), made, ids))
 
 
+def _groups(files: Sequence[RecordsFile]) -> Iterator[Sequence[RecordsFile]]:
+    for start in range(0, len(files), _FILES):
+        yield files[start : start + _FILES]
+
+
 def _batches(files: Sequence[RecordsFile]) -> Iterator[list[RecordsFile]]:
     """Return files in groups, each of about so many bytes as are read at a time."""
     batch: list[RecordsFile] = []
@@ -486,7 +508,7 @@ def _batches(files: Sequence[RecordsFile]) -> Iterator[list[RecordsFile]]:
     for file in files:
         batch.append(file)
         size += file.stamp[1] if file.stamp is not None else 0
-        if size >= _BATCH_BYTES:
+        if size >= _BATCH_BYTES or len(batch) >= _FILES:
             yield batch
             batch, size = [], 0
     if batch:

@@ -337,11 +337,11 @@ with recursive up as (
         u.depth + 1
     from up u
     join raw.link l on l.id = u.root
-    where u.depth < 100
+    where u.depth < 1000
 )
 select
     id,
-    case when max(depth) < 100 then arg_max(root, depth) else min(root) end as root,
+    case when max(depth) < 1000 then arg_max(root, depth) else min(root) end as root,
     max(depth) as depth
 from up
 group by id;

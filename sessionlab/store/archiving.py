@@ -72,8 +72,10 @@ def write_configs(
 
 def write_session(
     connection: sqlite3.Connection, source: str, session: Mapping[str, Any], rows: Rows, configs: Mapping[str, int]
-) -> int:
+) -> int | None:
     """Write a session in the place of what the archive has of it; return how many turns it has more than before.
+
+    None means that nothing was written, since messages would be lost that the archive has.
 
     Args:
         connection: In a transaction.
@@ -88,6 +90,8 @@ def write_session(
     ).fetchone()
     if row is not None and row[2] == session["digest"]:  # another process was faster
         return 0
+    if row is not None and _would_lose(connection, int(row[0]), rows):
+        return None
     values = {"source": source, "revision": next_keys(connection, 1), **session}
     if row is None:
         archive_key = int(connection.execute(_insert("archive_session", [*values]), [*values.values()]).lastrowid or 0)
@@ -109,6 +113,28 @@ def write_session(
         _insert("archive_session_config", ("archive_key", "model_config_key")), [(archive_key, key) for key in keys]
     )
     return int(session["turn_count"]) - turns_before
+
+
+def _would_lose(connection: sqlite3.Connection, archive_key: int, rows: Rows) -> bool:
+    """Return whether an archived message is not among the rows, or has lost its text there."""
+    names, texts = rows["message_text"]
+    key, *wide = (names.index(name) for name in ("message_key", "content", "reasoning"))
+    with_text = {row[key] for row in texts if any(row[place] is not None for place in wide)}
+    names, messages = rows["message"]
+    key, given_id = names.index("message_key"), names.index("message_id")
+    has_text = {row[given_id]: row[key] in with_text for row in messages}
+    before = connection.execute(
+        """select message_id, content is not null or reasoning is not null
+        from archive_message
+        left join archive_message_text using (message_key)
+        where message_key > ? and message_key < ?""",
+        (archive_key << KEY_BITS, (archive_key + 1) << KEY_BITS),
+    )
+    # An id of digits was made for a message that has none of its own, and may be another one's by now.
+    return any(
+        not message_id.isdigit() and (message_id not in has_text or (had_text and not has_text[message_id]))
+        for message_id, had_text in before
+    )
 
 
 def known_roots(connection: sqlite3.Connection, source: str) -> dict[str, tuple[str, int]]:
