@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_foreign_files import ROOT, SAMPLES, big_table, check_whole, copy_of, every_tool, source_of
+from test_foreign_files import (
+    ROOT,
+    SAMPLES,
+    big_table,
+    check_whole,
+    copy_of,
+    drop_what_is_no_table,
+    every_tool,
+    source_of,
+)
 from test_frames import COLUMNS
 
 import sessionlab
@@ -237,6 +246,7 @@ def without_constraints(tool: str, path: Path) -> list[tuple[str, str]]:
     copy_of(tool, path)
     columns = []
     with closing(sqlite3.connect(path)) as db:
+        drop_what_is_no_table(db)
         for table in source_of(tool).tables:
             names = [name for (name,) in db.execute("select name from pragma_table_info(?)", [table])]
             if not names:
