@@ -104,6 +104,10 @@ def test_a_file_that_lost_its_end_gives_the_rows_of_the_pages_that_are_there(tmp
         data = file.read()
     path = tmp_path / "cut.db"
     path.write_bytes(data[: len(data) * 9 // 10])
+    if tool == "llm":  # its migrations have moved the schema to the end of the file, and nothing can be read without
+        with pytest.raises(sessionlab.HistoryFileError, match="malformed"):
+            sessionlab.open(str(path))
+        return
     with sessionlab.open(str(path)) as lab, sessionlab.open(copy_of(tool, tmp_path / "whole.db")) as whole:
         found, all_of_it = len(lab.frame("messages")), len(whole.frame("messages"))
         assert all_of_it // 3 < found < all_of_it
