@@ -26,7 +26,7 @@ FLOORS = (
 RANK = {part: rank for rank, part in enumerate(part for floor in FLOORS for part in floor)}
 STANDARD_LIBRARY_ONLY = ("", "errors", "model", "store")  # "" is sessionlab/__init__.py
 DUCKDB = ("duckdb", "_duckdb", "duckdb_extension_sqlite_scanner")
-# The one step up: module, class, method, and the part that it may import.
+# The one step up: module, class, method, and the part that it may import there, and anywhere for its type.
 LAZY_STEP = ("lab.lab", "Lab", "browse", "browser")
 
 
@@ -76,7 +76,8 @@ def _wrong(part: str, module: str, one: Import, homes: dict[str, str]) -> str | 
     if target not in RANK:
         return f"imports {one.name}, which is no part of sessionlab that is known"
     step_module, step_class, step_method, step_part = LAZY_STEP
-    if (module, target) == (step_module, step_part) and one.inside[:2] == (step_class, step_method):
+    is_inside = one.for_types_only or one.inside[:2] == (step_class, step_method)
+    if (module, target) == (step_module, step_part) and is_inside:
         return None
     return f"{part} imports {one.name}; {target} stands above it"
 

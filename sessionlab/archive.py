@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionlab import __version__, settings
 from sessionlab.lab.attach import UNSETTLED_S
+from sessionlab.lab.copying import problem_row
 from sessionlab.lab.engine import Engine, ctrl_c
 from sessionlab.lab.exporting import KINDS, Export, ExportedSession, counts_of
 from sessionlab.lab.histories import Histories, Path, absolute
@@ -196,19 +197,19 @@ class _Import:
         own = self._database.read(own_sessions) if source == "sessionlab" else set()
         is_many_files = any(files is not None for _, files in copy.places())
         changed = []
+        files = {}
         for session in export.sessions():
             session_id = session.columns["session_id"]
             if chosen.get(session_id, copy) is not copy:
                 continue
-            file = session.columns["origin"] if is_many_files else storable(copy.path)
+            file = files[session.session_key] = session.columns["origin"] if is_many_files else storable(copy.path)
             self._counts[source, file] += 1
             before = archived.get(session_id)
             if session_id in own or (before is not None and before.digest == session.columns["digest"]):
                 self._unchanged += 1
                 yield
             elif reason := _why_not(session, before):
-                self._problems.append(_problem(source, session, reason))
-                self._incomplete.add(file)
+                self._leave(source, session, file, reason)
                 yield
             else:
                 changed.append(session)
@@ -220,11 +221,16 @@ class _Import:
             )
             if added is None:
                 reason = "messages that the archive has are not in it any more; the archive keeps it as it was"
-                self._problems.append(_problem(source, session, reason))
-                self._incomplete.add(session.columns["origin"])
+                self._leave(source, session, files[session.session_key], reason)
             else:
                 self._turns_added += added
             yield
+
+    def _leave(self, source: str, session: ExportedSession, file: str, reason: str) -> None:
+        """Leave a session as the archive has it, and say why; its file is read again the next time."""
+        record = f"session {session.columns['session_id']}"
+        self._problems.append(problem_row(source, session.columns["origin"], reason, record=record))
+        self._incomplete.add(file)
 
     def _note(self, source: str, roots: Sequence[_Root], copies: Sequence[Copy]) -> None:
         """Note which files need not be read again while they are as they were."""
@@ -268,13 +274,3 @@ def _why_not(session: ExportedSession, before: Archived | None) -> str | None:
         if now < then:
             return f"it has {now:,} {what} now and {then:,} in the archive, where it is kept as it was"
     return None
-
-
-def _problem(source: str, session: ExportedSession, reason: str) -> Mapping[str, Any]:
-    return {
-        "source": source,
-        "origin": session.columns["origin"],
-        "line": None,
-        "record": f"session {session.columns['session_id']}",
-        "reason": reason,
-    }

@@ -22,6 +22,7 @@ from test_source_claude_code import FIRST, SECOND, SETTLED, THIRD, answer, said,
 import sessionlab
 from sessionlab import HistoryFileError
 from sessionlab.lab.tree import TreeCopy
+from sessionlab.sources import all_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,26 @@ def reasons(lab: sessionlab.Lab) -> list[tuple[int | None, str]]:
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "history" / f"{FIRST}.jsonl")
+
+
+# Tokens alone, which need less of the files
+
+
+@pytest.mark.parametrize(
+    "source", [source.name for source in all_sources() if "usage_turn" in getattr(source, "statements", {})]
+)
+@pytest.mark.parametrize("name", ["directory", "agent_name", "model"])
+def test_the_first_token_usage_can_be_filtered_by_what_is_told_of_sessions(source: str, name: str) -> None:
+    path = os.path.join(SAMPLE_DATA, source)
+    with sessionlab.open(path) as lab:
+        values = (
+            (lab.frame("turns").response_model if name == "model" else lab.frame("sessions")[name]).dropna().unique()
+        )
+        expected = [lab.frame("token_usage", **{name: value}) for value in values]
+    assert name != "directory" or sum(map(len, expected))
+    for value, rows in zip(values, expected, strict=True):
+        with sessionlab.open(path) as lab:
+            pd.testing.assert_frame_equal(lab.frame("token_usage", **{name: value}), rows)
 
 
 # Growth

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ def full_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the places are those of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="the places are those of Linux")
 def test_open_without_a_path_finds_the_histories_of_all_tools_in_a_home_folder(full_home: Path) -> None:
     with sessionlab.open() as lab:
         found = lab.overview()
@@ -62,7 +63,7 @@ def test_open_without_a_path_finds_the_histories_of_all_tools_in_a_home_folder(f
     assert all(str(origin).startswith(str(full_home)) for origin in found.origin)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the places are those of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="the places are those of Linux")
 def test_the_command_sources_lists_each_with_path_size_sessions_and_last_activity(full_home: Path) -> None:
     rows = json.loads(run("sources", "--format", "json", env={"HOME": str(full_home)}).stdout)
     by_tool = {row["source"]: row for row in rows if row["source"]}

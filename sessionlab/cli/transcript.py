@@ -120,7 +120,7 @@ def _facts(session: Row) -> Iterator[tuple[str, str]]:
     yield "directory", session["directory"] or ""
     yield "when", _period(session)
     yield "archived", _moment(session["archived_at"])
-    yield "goes on from", session["parent_session_id"] or ""
+    yield "parent", session["parent_session_id"] or ""
     yield "models", ", ".join(session["models"] or [])
     calls = counted(session["tool_call_count"], "tool call")
     failed = f", {session['tool_error_count']:,} with an error" if session["tool_error_count"] else ""

@@ -16,6 +16,7 @@ from sessionlab.errors import HistoryFileError
 from sessionlab.lab.copying import Copy
 from sessionlab.lab.engine import in_pieces, refuse_interrupt, roll_back, script, show_as
 from sessionlab.lab.incoming import INCOMING, TEXTS, Kind
+from sessionlab.lab.keyed import RANGE, RANGE_ALONE, TRIES
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.sources import Source, all_sources
 from sessionlab.store.archiving import KEY_BITS
@@ -28,12 +29,8 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-# How many messages are copied before a recorder of this process that waits is let in.
-_RANGE = 20_000
-_RANGE_ALONE = 200_000
-# Of how many sessions at a time, however little is in them.
+# Of how many sessions rows are copied at a time, however little is in them.
 _RANGE_SESSIONS = 5_000
-_TRIES = 8
 
 _KINDS = {name: kind for columns in INCOMING.values() for name, kind in columns}
 _ID_KINDS = dict.fromkeys(("message_id", "parent_message_id", "turn_id"), "varchar")
@@ -155,7 +152,7 @@ class Archive:
 
     def retried(self, work: Callable[[], _Result]) -> _Result:
         """Do `work` on the attached store, and again with a new list of sessions while somebody replaces some."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return self.once(work)
             except _ArchiveChangedError:
@@ -208,7 +205,7 @@ class Archive:
 
     def _ranges(self, sessions: pa.Table) -> Iterator[list[int]]:
         """Yield the keys of sessions in groups that hold about so many messages as are read at a time."""
-        most = _RANGE if self._attachment.gate.is_shared else _RANGE_ALONE
+        most = RANGE if self._attachment.gate.is_shared else RANGE_ALONE
         keys: list[int] = []
         size = 0
         numbers = (sessions.column(name).to_pylist() for name in ("archive_key", "message_count"))
@@ -267,7 +264,7 @@ class ArchiveCopy(Copy):
         """
         if self.texts[kind].until >= 0:
             return
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 rows = self._archive.once(lambda: self._archive.rows(f"{kind}_text", TEXTS[kind], self._shown))
             except _ArchiveChangedError:

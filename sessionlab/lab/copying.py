@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from sessionlab.lab.texts import Texts
 from sessionlab.model import storable
 
 if TYPE_CHECKING:
-    from sessionlab.sources import Source
+    from sessionlab.sources import Problem, Source
 
 NO_PRICE = "no price is known for the model"
 """How the reason of a problem begins that concerns costs alone; all else was read."""
@@ -150,6 +150,12 @@ class Copy(ABC):
         """What could not be read of this history, so far as it was asked for; `unpriced` is apart."""
         return []
 
+    def _told(self, found: Iterable[Problem]) -> list[Mapping[str, Any]]:
+        """Return problems as rows of the lab's; one without an origin is of the history itself."""
+        return [
+            problem_row(self.source.name, p.origin or self.path, p.reason, record=p.record, line=p.line) for p in found
+        ]
+
     @property
     def session_ids(self) -> frozenset[str]:
         """The sessions whose facts are held."""
@@ -199,6 +205,19 @@ class Copy(ABC):
         return rows
 
 
+def problem_row(
+    source: str | None, origin: str | None, reason: str, *, record: str | None = None, line: int | None = None
+) -> Mapping[str, Any]:
+    """Return a row of a lab's problems; without a source it is a file that cannot be read."""
+    return {
+        "source": source,
+        "origin": None if origin is None else storable(origin),
+        "line": line,
+        "record": None if record is None else storable(record),
+        "reason": storable(reason),
+    }
+
+
 def unpriced_problems(copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
     """Return a problem for each model of a provider that has no price, whatever histories it is in.
 
@@ -214,14 +233,13 @@ def unpriced_problems(copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
         places = [path for copy in users for path, _ in copy.places()]
         where = "" if len(places) == 1 else f" in {len(places)} histories"
         problems.append(
-            {
-                "source": sources.pop() if len(sources) == 1 else None,
-                "origin": storable(places[0]) if len(places) == 1 else None,
-                "line": None,
-                "record": model,
-                "reason": f"{NO_PRICE} {model!r} of provider {provider or 'unknown'!r}{where}; its "
+            problem_row(
+                sources.pop() if len(sources) == 1 else None,
+                places[0] if len(places) == 1 else None,
+                f"{NO_PRICE} {model!r} of provider {provider or 'unknown'!r}{where}; its "
                 "cost_usd is NULL where the tool reported none",
-            }
+                record=model,
+            )
         )
     return problems
 

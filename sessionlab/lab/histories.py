@@ -12,7 +12,7 @@ import pyarrow as pa
 from sessionlab.errors import HistoryFileError, warn
 from sessionlab.lab.archived import Archive, ArchiveCopy, claims_of
 from sessionlab.lab.attach import Attachment, Signature, is_busy, signature_of
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, problem_row
 from sessionlab.lab.engine import Engine
 from sessionlab.lab.incoming import Kind
 from sessionlab.lab.keyed import KeyedCopy
@@ -20,7 +20,6 @@ from sessionlab.lab.raw import columns_of
 from sessionlab.lab.sights import Sights
 from sessionlab.lab.tree import TreeCopy
 from sessionlab.lab.whole import WholeCopy
-from sessionlab.model import storable
 from sessionlab.sources import KeyedSource, Source, TreeSource, WholeSource, all_sources, source_names
 from sessionlab.store.gate import gate_of
 
@@ -91,10 +90,7 @@ class Histories:
     @property
     def problems(self) -> list[Mapping[str, Any]]:
         """The files that were found and cannot be read."""
-        return [
-            {"source": None, "origin": storable(path), "line": None, "record": None, "reason": storable(reason)}
-            for path, (_, reason) in self._failed.items()
-        ]
+        return [problem_row(None, path, reason) for path, (_, reason) in self._failed.items()]
 
     def refresh(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> None:
         """Copy what has come since the last time, and look for files that are new or gone.

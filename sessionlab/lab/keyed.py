@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from sessionlab.lab.engine import Columns, Engine
     from sessionlab.sources import KeyedSource
 
-# How many messages are copied before a recorder of this process that waits is let in.
-_RANGE = 20_000
-_RANGE_ALONE = 200_000
-_TRIES = 8
+RANGE = 20_000
+"""How many messages are copied before a recorder of this process that waits is let in."""
+RANGE_ALONE = 200_000
+"""The same where this process records nothing."""
+TRIES = 8
+"""How often a copy is begun again where rows went meanwhile."""
 
 
 class KeyedCopy(Copy):
@@ -67,7 +69,7 @@ class KeyedCopy(Copy):
         Raises:
             HistoryFileError: The file cannot be read.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if self._is_current():
                 return
             if self._once(self._copy_facts):
@@ -82,7 +84,7 @@ class KeyedCopy(Copy):
         Raises:
             HistoryFileError: The file cannot be read, or rows went although the facts are held.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if self._state is None and not is_held:
                 self.refresh()
             if self._state is not None and self.texts[kind].until >= self._state[1]:
@@ -165,7 +167,7 @@ class KeyedCopy(Copy):
 
     def _copy_range(self, after: int, until: int) -> int:
         is_shared = self._attachment.gate.is_shared
-        end = self._range_end(after, until, _RANGE) if is_shared else until
+        end = self._range_end(after, until, RANGE) if is_shared else until
         # A first copy reads whole tables, which is quicker by a scan than by key.
         fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
         waiting_turns = late_results = False
@@ -204,7 +206,7 @@ class KeyedCopy(Copy):
         texts, (_, until, _) = self.texts[kind], self._state
         after = texts.until
         while after < until:
-            end = self._range_end(after, until, _RANGE if self._attachment.gate.is_shared else _RANGE_ALONE)
+            end = self._range_end(after, until, RANGE if self._attachment.gate.is_shared else RANGE_ALONE)
             texts.append(self._fetch(self.source.texts[kind], TEXTS[kind], after=after, until=end))
             texts.until = after = end
             self._attachment.give_way()

@@ -25,13 +25,22 @@ from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.overview import overview_of
 from sessionlab.lab.repricing import Repricing
 from sessionlab.lab.result import Result, to_polars
-from sessionlab.lab.rows import count_without_time, merged_configs, needed_texts, needs_costs, newest, read_rows
-from sessionlab.lab.search import Search, search
+from sessionlab.lab.rows import (
+    count_without_time,
+    merged_configs,
+    needed_texts,
+    needs_costs,
+    needs_usage_alone,
+    newest,
+    read_rows,
+)
+from sessionlab.lab.search import Search, search, sessions_with
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from sessionlab.browser import SessionBrowser
     from sessionlab.lab.copying import Copy
     from sessionlab.lab.incoming import Kind
 
@@ -62,6 +71,8 @@ class Lab:
         self._engine: Engine | None = None
         self._histories: Histories | None = None
         self._views: dict[bool, list[tuple[str, int]]] = {}
+        self._state: list[tuple[str, int]] = []
+        self._revision = 0
         self._open()
         _living.add(self)
 
@@ -200,7 +211,7 @@ class Lab:
         query = query_for(frame, filters)
         with self._lock, ctrl_c():
             kinds = needed_texts(frame, chosen, query)
-            engine, copies = self._refreshed(kinds, only_usage=frame.name == "token_usage")
+            engine, copies = self._refreshed(kinds, only_usage=needs_usage_alone(frame, query))
             # Texts first: reading them can show that rows went, and then the facts are copied anew.
             self._load(copies, kinds, costs=needs_costs(chosen, query))
             is_shared = frame.name == "model_configs" and len(copies) > 1
@@ -276,6 +287,22 @@ class Lab:
         if to == "arrow":
             return table
         return to_polars(table) if to == "polars" else to_pandas(table)
+
+    def search_sessions(self, text: str) -> pa.Table:
+        """Return which sessions have a text in their messages, reasoning, tool arguments or tool results.
+
+        One row for each session, in no order: source, session_id, as Arrow. Upper and lower case are one. It is quicker
+        than `search`, which tells the places.
+
+        Raises:
+            FrameError: The text is empty.
+            HistoryFileError: A history cannot be read.
+        """
+        sought = Search.of(text, False, {})
+        with self._lock, ctrl_c():
+            engine, copies = self._refreshed()
+            self._load(copies, ("message", "tool_call"), costs=False)
+            return sessions_with(engine, copies, sought)
 
     @overload
     def reprice(
@@ -396,6 +423,36 @@ class Lab:
                     engine.close()  # DuckDB refuses every further query of an instance that has failed so
                     self._open()
                 raise
+
+    def refresh(self) -> int:
+        """Read what has come since the last time, as every `frame`, `search` and `sql` does by itself.
+
+        Returns:
+            A number that is a higher one than before whenever the frames may have changed.
+
+        Raises:
+            HistoryFileError: A history cannot be read.
+        """
+        with self._lock, ctrl_c():
+            state = [(copy.schema, copy.version) for copy in self._refreshed()[1]]
+            if state != self._state:
+                self._state = state
+                self._revision += 1
+            return self._revision
+
+    def browse(self, **filters: Any) -> SessionBrowser:
+        """Return a session browser: a widget that shows itself at the end of a notebook's cell.
+
+        Args:
+            **filters: What it shows at first; those of `SessionBrowser.filters`.
+
+        Raises:
+            FrameError: There is no such filter, or a value does not fit.
+            HistoryFileError: A history cannot be read.
+        """
+        from sessionlab.browser import SessionBrowser
+
+        return SessionBrowser(self, **filters)
 
     # How it is done
 

@@ -31,6 +31,11 @@ def needed_texts(frame: Frame, chosen: tuple[Column, ...], query: Query) -> set[
     return {texts[name] for name in (*query.text_conditions, *(c.name for c in chosen)) if name in texts}
 
 
+def needs_usage_alone(frame: Frame, query: Query) -> bool:
+    """Return True where turns and their tokens are all that is asked for, and nothing of what is told of sessions."""
+    return frame.name == "token_usage" and not any("facts.session" in condition for condition in query.conditions)
+
+
 def needs_costs(chosen: tuple[Column, ...], query: Query) -> bool:
     """Return True where costs must be computed to answer."""
     return not _COST_COLUMNS.isdisjoint({*query.columns, *(column.name for column in chosen)})

@@ -130,10 +130,23 @@ def search(engine: Engine, copies: Sequence[Copy], sought: Search) -> pa.Table:
     return places.select(schema.names).cast(schema)
 
 
+def sessions_with(engine: Engine, copies: Sequence[Copy], sought: Search) -> pa.Table:
+    """Return source and session_id of the sessions that have a hit in a text, whatever else the search asks for."""
+    parts = [pa.table({name: pa.array([], pa.large_string()) for name in ("source", "session_id")})]
+    for copy in copies:
+        show_as(engine.narrow, "hits", _all_hits(copy, sought))
+        try:
+            found = run(engine, script("search")["sessions"].replace("facts.", f"{copy.schema}."))
+        finally:
+            engine.narrow.unregister("hits")
+        parts.append(found.cast(parts[0].schema))
+    return pa.concat_tables(parts)
+
+
 def _places(engine: Engine, copy: Copy, sought: Search) -> tuple[pa.Table, int]:
     """Return where the hits of one history are, and how many more have no time that could be tested."""
     query = sought.query
-    hits = pa.concat_tables([_hits(copy, name, kind, sought.pattern) for name, kind in _TEXTS.items()])
+    hits = _all_hits(copy, sought)
     conditions = [condition.replace("facts.", f"{copy.schema}.") for condition in query.conditions]
     select = f"select * from ({script('search')[''].replace('facts.', f'{copy.schema}.')})"
     show_as(engine.narrow, "hits", hits)
@@ -146,6 +159,10 @@ def _places(engine: Engine, copy: Copy, sought: Search) -> tuple[pa.Table, int]:
         return found, run(engine, f"{select} where {where}", query.values).num_rows
     finally:
         engine.narrow.unregister("hits")
+
+
+def _all_hits(copy: Copy, sought: Search) -> pa.Table:
+    return pa.concat_tables([_hits(copy, name, kind, sought.pattern) for name, kind in _TEXTS.items()])
 
 
 def _hits(copy: Copy, name: str, kind: Kind, pattern: str) -> pa.Table:

@@ -77,3 +77,20 @@ select
     list_position(['reasoning', 'content', 'arguments', 'result'], h.place) as _rank
 from all_hits h
 left join facts.session s on s.session_key = h._session_key
+
+-- name: sessions
+-- The sessions that the hits are in.
+select distinct
+    facts.source() as source,
+    session_id
+from (
+    select m.session_id
+    from hits h
+    join facts.message m on m.message_key = h._key
+    where h._text <> 'arguments'
+    union all
+    select c.session_id
+    from hits h
+    join facts.tool_call c on c.tool_call_key = h._key
+    where h._text = 'arguments'
+)

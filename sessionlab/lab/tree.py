@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.configs import name_configs
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, problem_row
 from sessionlab.lab.engine import literal, refuse_interrupt
 from sessionlab.lab.files import Piece, RecordsFile, piece_of
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
@@ -76,25 +77,9 @@ class TreeCopy(Copy):
     @property
     def problems(self) -> list[Mapping[str, Any]]:
         """What could not be read, so far as it was asked for."""
-        found = [(file.path, problem) for file in self.files.values() for problem in file.all_problems]
-        found += [(problem.origin or self.path, problem) for problem in self._found]
-        return [
-            *(
-                {
-                    "source": self.source.name,
-                    "origin": storable(origin),
-                    "line": problem.line,
-                    "record": storable(problem.record),
-                    "reason": storable(problem.reason),
-                }
-                for origin, problem in found
-            ),
-            *(
-                {"source": None, "origin": storable(path), "line": None, "record": None, "reason": storable(reason)}
-                for path, reason in self._unreadable.items()
-            ),
-            *super().problems,
-        ]
+        of_files = [replace(p, origin=file.path) for file in self.files.values() for p in file.all_problems]
+        unreadable = [problem_row(None, path, reason) for path, reason in self._unreadable.items()]
+        return [*self._told([*of_files, *self._found]), *unreadable, *super().problems]
 
     def begin(self) -> None:
         """Nothing is read before a frame is asked for."""
@@ -113,7 +98,7 @@ class TreeCopy(Copy):
                 self.files[path].root = root
             else:
                 self.files[path] = RecordsFile(path, root, next(self._numbers))
-        if set(self.files) != set(files) or list(self.files) != list(files):
+        if list(self.files) != list(files):
             self.files = {path: self.files[path] for path in files}
         self.path = next(iter(self.files.values())).root if self.files else ""
         self._unreadable = {path: reason for path, reason in self._unreadable.items() if path in files}
@@ -396,12 +381,12 @@ class TreeCopy(Copy):
             for table, columns in INCOMING.items():
                 section = f"usage_{table}" if is_usage else table
                 tables[table] = in_order(statements.fetch(section, columns), columns[0][0])
-            paths = dict(self._engine.reader.execute("select file_key, path from raw.file").fetchall())
-            keys = self._engine.reader.execute("select number, file_key from raw.file").fetchall()
+            files = self._engine.reader.execute("select number, file_key, path from raw.file").fetchall()
+            paths = {file_key: path for _, file_key, path in files}
             self._found = [] if is_usage else self._problems(statements, paths)
         name_configs(tables)
         tables["message"] = _with_ids(tables["message"])
-        self._file_keys = dict(keys)
+        self._file_keys = {number: file_key for number, file_key, _ in files}
         self._replace(tables)
 
     def _problems(self, statements: Statements, paths: Mapping[int, str]) -> list[Problem]:

@@ -20,7 +20,6 @@ from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
 from sessionlab.lab.raw import read_raw, see_one_table
 from sessionlab.lab.statements import Statements
 from sessionlab.lab.texts import Texts, in_order
-from sessionlab.model import storable
 from sessionlab.sources import Problem
 
 if TYPE_CHECKING:
@@ -63,17 +62,7 @@ class WholeCopy(Copy):
     @property
     def problems(self) -> list[Mapping[str, Any]]:
         """What could not be read of this history, so far as it was asked for."""
-        found = [
-            {
-                "source": self.source.name,
-                "origin": storable(problem.origin or self.path),
-                "line": problem.line,
-                "record": storable(problem.record),
-                "reason": storable(problem.reason),
-            }
-            for problem in self._found
-        ]
-        return [*found, *super().problems]
+        return [*self._told(self._found), *super().problems]
 
     def begin(self) -> None:
         """See that something can be read; all is read when a frame is asked for, with its texts if it has some.
