@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sessionlab import charts, mining
     from sessionlab.archive import ImportReport, import_histories
+    from sessionlab.browser import SessionBrowser
     from sessionlab.errors import (
         FrameError,
         HistoryFileError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "sessionlab.archive": ("ImportReport", "import_histories"),
+    "sessionlab.browser": ("SessionBrowser",),
     "sessionlab.errors": (
         "FrameError",
         "HistoryFileError",
@@ -54,6 +57,7 @@ _HOMES = {
     "sessionlab.store.recorder": ("Recorder",),
     "sessionlab.store.session": ("RecordedSession",),
 }
+_MODULES = ("charts", "mining")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "Recorder",
     "RecordingError",
     "Session",
+    "SessionBrowser",
     "SessionLabError",
     "SessionLabWarning",
     "SessionSummary",
@@ -83,13 +88,17 @@ __all__ = [
     "ToolCall",
     "Usage",
     "__version__",
+    "charts",
     "frame",
     "import_histories",
+    "mining",
     "open",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"sessionlab.{name}")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'sessionlab' has no attribute {name!r}")

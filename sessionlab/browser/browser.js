@@ -1,0 +1,136 @@
+// The page's side of the session browser. Python holds the sessions; this asks for the rows and messages in sight.
+// What comes from a history is put in by textContent alone, so nothing in it can run.
+
+const DEEP_MS = 350;
+const LOOK_MS = 2_000;
+const NO_ANSWER_MS = 5_000;
+
+function render({ model, el }) {
+  const ends = new AbortController();
+  const { signal } = ends;
+  const id = `slb${++made}`;
+  const listen = (target, name, handler, options = {}) =>
+    target.addEventListener(name, handler, { signal, ...options });
+  const send = (op, content = {}) => model.send({ op, ...content });
+
+  const root = make("div", { class: "slb", role: "group", "aria-label": "Session browser" });
+  const note = make("div", { class: "slb-note", role: "alert" });
+  const said = make("div", { class: "slb-said", role: "status" });
+  root.style.height = `${model.get("height_px")}px`;
+  const say = (text) => {
+    said.textContent = text;
+  };
+  const tell = (text) => {
+    note.textContent = text;
+    note.hidden = !text;
+  };
+  tell("");
+
+  const filters = makeFilters({ model, listen, signal, id });
+  const chart = makeChart({ listen, signal, filters });
+  const list = makeList({ model, send, listen, id, say });
+  const transcript = makeTranscript({ send, listen, signal, say, sought: () => filters.values().text || "" });
+  const summary = make("div", { class: "slb-summary" }, list.totals, chart.element);
+  const panes = make("div", { class: "slb-panes" }, list.element, transcript.element);
+  root.append(filters.element, summary, note, panes, said);
+  el.append(root);
+
+  // JupyterLab's own keys (a, b, x, dd, arrows …) must not act on the notebook while somebody is in here.
+  listen(root, "keydown", (event) => {
+    event.stopPropagation();
+    const isTyping = event.target.closest("input, select, textarea");
+    if (event.key === "/" && !isTyping) {
+      event.preventDefault();
+      filters.focus();
+    }
+  });
+
+  // What Python says
+  let lastHeard = 0,
+    asked = performance.now(),
+    isLooking = false,
+    lookMs = 0,
+    deepTimer = 0;
+  function hear(message) {
+    lastHeard = performance.now();
+    if (message.op === "error") {
+      tell(message.text);
+      return;
+    }
+    if (message.op === "looked") {
+      isLooking = false;
+      lookMs = performance.now() - asked;
+      return;
+    }
+    tell("");
+    if (message.op === "choices") filters.offer(message.choices);
+    if (message.op === "list") {
+      list.show(message);
+      chart.show(message);
+      filters.showTimes(message);
+      clearTimeout(deepTimer);
+      if (!message.is_thorough) deepTimer = setTimeout(() => send("deep", { serial: message.serial }), DEEP_MS);
+    }
+    if (message.op === "rows") list.add(message);
+    if (["session", "closed"].includes(message.op)) list.open(message.key || null, message.row);
+    transcript.hear(message);
+  }
+  model.on("msg:custom", hear);
+  const onFilters = () => {
+    filters.showValues();
+    list.startAgain();
+    transcript.markAgain();
+  };
+  const onSort = () => {
+    list.startAgain();
+    list.showSort();
+  };
+  const onHeight = () => {
+    root.style.height = `${model.get("height_px")}px`;
+  };
+  model.on("change:filters", onFilters);
+  model.on("change:sort", onSort);
+  model.on("change:height_px", onHeight);
+
+  // What other processes record is looked for while the widget is in sight.
+  let isInSight = true;
+  const sight = new IntersectionObserver((entries) => {
+    isInSight = entries.at(-1).isIntersecting;
+  });
+  sight.observe(root);
+  const clock = setInterval(() => {
+    const now = performance.now();
+    if (isLooking || !lastHeard) {
+      if (now - asked > NO_ANSWER_MS && now - lastHeard > NO_ANSWER_MS) {
+        tell(
+          lastHeard
+            ? "The kernel is busy; the list waits for it."
+            : "No kernel answers. Run the cell that makes this browser to use it.",
+        );
+      }
+      return;
+    }
+    if (document.hidden || !isInSight || now - asked < Math.max(LOOK_MS, 5 * lookMs)) return;
+    isLooking = true;
+    asked = now;
+    send("look");
+  }, 500);
+
+  send("hello", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
+  return () => {
+    ends.abort();
+    sight.disconnect();
+    clearInterval(clock);
+    clearTimeout(deepTimer);
+    list.end();
+    chart.end();
+    transcript.end();
+    model.off("msg:custom", hear);
+    model.off("change:filters", onFilters);
+    model.off("change:sort", onSort);
+    model.off("change:height_px", onHeight);
+    root.remove();
+  };
+}
+
+export default { render };

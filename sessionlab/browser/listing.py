@@ -1,0 +1,263 @@
+"""The sessions of a lab as a list: which ones the filters leave, in which order, and what they add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sessionlab.browser.filtering import Filters
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sessionlab.lab.lab import Lab
+
+COLUMNS = (
+    "source",
+    "session_id",
+    "name",
+    "agent_name",
+    "directory",
+    "started_at",
+    "duration_s",
+    "turn_count",
+    "tool_call_count",
+    "tool_error_count",
+    "models",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "cost_status",
+    "first_prompt",
+)
+ROW = (
+    "source",
+    "session_id",
+    "started_at",
+    "name",
+    "agent_name",
+    "directory",
+    "models",
+    "turn_count",
+    "tool_call_count",
+    "error_count",
+    "tokens",
+    "cost_usd",
+    "duration_s",
+    "cost_status",
+    "first_prompt",
+)
+"""The values of a row as the page shows it."""
+SORTABLE = tuple(name for name in ROW if name not in ("session_id", "cost_status", "first_prompt"))
+_SHOWN_TEXT = 160
+_MOST_CHOICES = 500
+# The width of the chart's bars, and the longest time for which it is taken.
+_WIDTHS = (("h", 3), ("D", 150), ("W-SUN", 1_100), ("M", 6_000))
+
+
+class Listing:
+    """All sessions of one moment, as columns; immutable."""
+
+    def __init__(self, sessions: pa.Table, failed_turns: Mapping[tuple[str, str], int], zone: str) -> None:
+        self.table = sessions
+        self.keys: list[tuple[str, str]] = list(
+            zip(sessions.column("source").to_pylist(), sessions.column("session_id").to_pylist(), strict=True)
+        )
+        self._rows_by_key = {key: row for row, key in enumerate(self.keys)}
+        self.error_count = self._numbers("tool_error_count", 0).astype(np.int64)
+        for key, count in failed_turns.items():
+            if (row := self._rows_by_key.get(key)) is not None:
+                self.error_count[row] += count
+        self.turn_count = self._numbers("turn_count", 0).astype(np.int64)
+        tokens = np.stack([self._numbers("input_tokens"), self._numbers("output_tokens")])
+        self.tokens = np.where(np.isnan(tokens).all(axis=0), np.nan, np.nansum(tokens, axis=0))
+        self.cost_usd = self._numbers("cost_usd")
+        self.is_unpriced = pc.equal(sessions.column("cost_status"), "unpriced").fill_null(False).to_numpy()
+        times = sessions.column("started_at").cast(pa.int64())
+        self.has_time = times.is_valid().to_numpy()
+        self.started_us: NDArray[np.int64] = times.fill_null(0).to_numpy()
+        self._orders: dict[str, NDArray[np.int64]] = {}
+        self._bins = _Bins(self.started_us, self.has_time, zone)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def of(cls, lab: Lab, zone: str) -> Listing:
+        """Return the sessions of a lab.
+
+        Raises:
+            HistoryFileError: A history cannot be read.
+        """
+        failed = lab.sql(
+            "select source, session_id, count(*) as n from turns where error_type is not null group by all"
+        )
+        counts = {(row["source"], row["session_id"]): row["n"] for row in failed.arrow().to_pylist()}
+        return cls(lab.frame("sessions", columns=COLUMNS, to="arrow"), counts, zone)
+
+    def row_of(self, session_id: str, source: str | None = None) -> int | None:
+        """Return the row of a session; without a source the first one of that id."""
+        if source is not None:
+            return self._rows_by_key.get((source, session_id))
+        return next((row for row, key in enumerate(self.keys) if key[1] == session_id), None)
+
+    def choices(self) -> dict[str, list[tuple[str, int]]]:
+        """Return for each filter with choices its values, each with how many sessions have it; the most used first."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for name, column in (("source", "source"), ("agent_name", "agent_name"), ("directory", "directory")):
+            counts = Counter(
+                {
+                    row["values"]: row["counts"]
+                    for row in self.table.column(column).drop_null().value_counts().to_pylist()
+                }
+            )
+            found[name] = sorted(counts.most_common(_MOST_CHOICES))
+        models = Counter(model for models in self.table.column("models").to_pylist() for model in models or ())
+        found["model"] = sorted(models.most_common(_MOST_CHOICES))
+        return found
+
+    def mask(self, filters: Filters, with_text: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Return which sessions pass, whatever their time.
+
+        Args:
+            filters: What is asked for.
+            with_text: Which sessions have the text in their messages and tool calls; None where nobody looked.
+        """
+        passing: NDArray[np.bool_] = np.ones(len(self), dtype=bool)
+        if filters.pattern is not None:
+            hits = np.zeros(len(self), dtype=bool) if with_text is None else with_text.copy()
+            for name in ("name", "first_prompt", "session_id"):
+                found = pc.match_substring_regex(self.table.column(name), filters.pattern, ignore_case=True)
+                hits |= found.fill_null(False).to_numpy()
+            passing &= hits
+        for name in ("source", "agent_name", "directory"):
+            if (value := getattr(filters, name)) is not None:
+                passing &= pc.equal(self.table.column(name), value).fill_null(False).to_numpy()
+        if filters.model is not None:
+            passing &= self._has_model(filters.model)
+        if filters.has_errors:
+            passing &= self.error_count > 0
+        return passing
+
+    def in_time(self, filters: Filters) -> NDArray[np.bool_]:
+        """Return which sessions began in the time that is asked for."""
+        passing: NDArray[np.bool_] = np.ones(len(self), dtype=bool)
+        if filters.since is not None:
+            passing &= self.has_time & (self.started_us >= round(filters.since.timestamp() * 1e6))
+        if filters.until is not None:
+            passing &= self.has_time & (self.started_us < round(filters.until.timestamp() * 1e6))
+        return passing
+
+    def order(self, sort: str) -> NDArray[np.int64]:
+        """Return all rows in the order of a column; `-` before its name turns it round. What is unknown comes last."""
+        if sort not in self._orders:
+            name = sort.removeprefix("-")
+            values = self._sortable(name)
+            direction = "descending" if sort.startswith("-") else "ascending"
+            keyed = pa.table({"value": values, "row": pa.array(np.arange(len(self)))})
+            rows = pc.sort_indices(keyed, sort_keys=[("value", direction), ("row", direction)])
+            self._orders[sort] = rows.to_numpy().astype(np.int64)
+        return self._orders[sort]
+
+    def totals(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Return what some sessions add up to; NULL where nothing is known of any of them."""
+        tokens, costs = self.tokens[rows], self.cost_usd[rows]
+        return {
+            "sessions": len(rows),
+            "turns": int(self.turn_count[rows].sum()),
+            "errors": int(self.error_count[rows].sum()),
+            "tokens": None if np.isnan(tokens).all() else int(np.nansum(tokens)),
+            "cost_usd": None if np.isnan(costs).all() else float(np.nansum(costs)),
+            "unpriced": int(self.is_unpriced[rows].sum()),
+        }
+
+    def chart(self, passing: NDArray[np.bool_]) -> dict[str, Any]:
+        """Return the chart's bars of the sessions that pass: starts and the last end (ms), tokens and US dollars."""
+        rows = np.flatnonzero(passing & self.has_time)
+        bins, count = self._bins.of_row[rows], len(self._bins.edges_ms) - 1
+        if count < 1:
+            return {"edges": [], "tokens": [], "cost_usd": [], "sessions": []}
+        sums = {
+            name: np.bincount(bins, np.nan_to_num(values[rows]), minlength=count)
+            for name, values in (("tokens", self.tokens), ("cost_usd", self.cost_usd))
+        }
+        return {
+            "edges": self._bins.edges_ms,
+            "tokens": sums["tokens"].tolist(),
+            "cost_usd": sums["cost_usd"].round(6).tolist(),
+            "sessions": np.bincount(bins, minlength=count).tolist(),
+        }
+
+    def shown(self, rows: Sequence[int]) -> list[list[Any]]:
+        """Return rows as the page shows them: the values of `ROW`, times in ms, long texts cut."""
+        some = self.table.take(pa.array(rows, pa.int64()))
+        columns = {name: some.column(name).to_pylist() for name in ROW if name in COLUMNS}
+        columns["started_at"] = [int(self.started_us[row]) // 1000 if self.has_time[row] else None for row in rows]
+        columns["models"] = [", ".join(models or []) or None for models in columns["models"]]
+        columns["error_count"] = self.error_count[list(rows)].tolist()
+        columns["tokens"] = [None if np.isnan(tokens) else int(tokens) for tokens in self.tokens[list(rows)]]
+        for name in ("name", "first_prompt"):
+            columns[name] = [_short(text) for text in columns[name]]
+        return [list(values) for values in zip(*(columns[name] for name in ROW), strict=True)]
+
+    def _numbers(self, name: str, unknown: float = np.nan) -> NDArray[np.float64]:
+        numbers: NDArray[np.float64] = self.table.column(name).cast(pa.float64()).fill_null(unknown).to_numpy().copy()
+        return numbers
+
+    def _has_model(self, model: str) -> NDArray[np.bool_]:
+        lists = self.table.column("models").combine_chunks()
+        parents = pc.list_parent_indices(lists).to_numpy()
+        found: NDArray[np.bool_] = np.zeros(len(self), dtype=bool)
+        found[parents[pc.equal(pc.list_flatten(lists), model).fill_null(False).to_numpy(zero_copy_only=False)]] = True
+        return found
+
+    def _sortable(self, name: str) -> Any:
+        if name == "tokens":
+            return pa.array(self.tokens, from_pandas=True)
+        if name == "error_count":
+            return pa.array(self.error_count)
+        if name == "models":
+            return pa.array(
+                [", ".join(models or []).lower() or None for models in self.table.column("models").to_pylist()]
+            )
+        column = self.table.column(name)
+        if name == "name":  # what has no name is shown by its first prompt
+            column = pc.coalesce(column, self.table.column("first_prompt"))
+        if not pa.types.is_large_string(column.type):
+            return column
+        column = pc.utf8_lower(pc.utf8_slice_codeunits(column, 0, _SHOWN_TEXT))
+        return pc.if_else(pc.equal(column, ""), None, column)
+
+
+class _Bins:
+    """The bars of the chart: hours, days, weeks or months of a zone, as the whole time asks for."""
+
+    def __init__(self, started_us: NDArray[np.int64], has_time: NDArray[np.bool_], zone: str) -> None:
+        self.of_row: NDArray[np.int64] = np.zeros(len(started_us), dtype=np.int64)
+        self.edges_ms: list[int] = []
+        if not has_time.any():
+            return
+        local = pd.DatetimeIndex(started_us[has_time].astype("datetime64[us]"), tz="UTC").tz_convert(ZoneInfo(zone))
+        naive = local.tz_localize(None)
+        days = (naive.max() - naive.min()).days
+        unit = next((unit for unit, most in _WIDTHS if days <= most), "Y")
+        periods = naive.to_period(unit)
+        first = periods.min()
+        self.of_row[has_time] = periods.astype("int64") - first.ordinal
+        edges = pd.period_range(first, periods.max() + 1, freq=unit).to_timestamp()
+        instants = edges.tz_localize(ZoneInfo(zone), ambiguous=np.ones(len(edges), bool), nonexistent="shift_forward")
+        self.edges_ms = (instants.tz_convert("UTC").as_unit("ms").astype("int64")).tolist()
+
+
+def _short(text: str | None) -> str | None:
+    if text is None:
+        return None
+    line = " ".join(text[: 4 * _SHOWN_TEXT].split())
+    return line if len(line) <= _SHOWN_TEXT else line[: _SHOWN_TEXT - 1] + "…"

@@ -1,0 +1,229 @@
+"""A session's transcript as the page shows it: items of plain values, long texts cut, what changed marked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from sessionlab.errors import FrameError
+from sessionlab.lab.transcript import read_transcript
+
+if TYPE_CHECKING:
+    from sessionlab.lab.lab import Lab
+    from sessionlab.lab.transcript import Row, Step, Transcript
+
+CUT = 6_000
+"""How many characters of a text go to the page before somebody asks for all of it."""
+
+_OF_TURN = (
+    "turn_index",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "reasoning_output_tokens",
+    "cost_usd",
+    "duration_s",
+    "finish_reason",
+    "error_type",
+)
+_OF_CALL = ("tool_name", "status", "exit_code", "duration_s")
+# What is no setting of a configuration.
+_NO_SETTINGS = {"source", "model_config_id", "first_used_at", "last_used_at", "session_count", "turn_count"}
+_SETTING_SHOWN = 120
+
+Item = Mapping[str, Any]
+
+
+class Telling:
+    """One session's items; immutable.
+
+    Attributes:
+        head: What is told of the session itself, with its parent and the sessions that it started.
+        items: The messages and tool calls in order.
+        errors: The places of the items in which something failed.
+    """
+
+    def __init__(self, transcript: Transcript, configs: Mapping[str, Row], family: Sequence[Row]) -> None:
+        self._steps = transcript.steps
+        self.head = _head(transcript.session, family)
+        self.items = list(_items(self._steps, configs))
+        self.errors = [place for place, item in enumerate(self.items) if item["is_error"]]
+
+    @classmethod
+    def of(cls, lab: Lab, source: str, session_id: str) -> Telling:
+        """Read one session.
+
+        Raises:
+            FrameError: There is no such session any more.
+            HistoryFileError: A history cannot be read.
+        """
+        names = ["session_id", "name", "parent_session_id", "agent_name", "started_at", "turn_count"]
+        with lab.snapshot():
+            try:
+                transcript = read_transcript(lab, source, session_id)
+            except IndexError as error:
+                raise FrameError(f"The session {session_id!r} is not in the histories any more.") from error
+            configs = lab.frame("model_configs", source=source, session_id=session_id, to="arrow").to_pylist()
+            family = lab.frame("sessions", columns=names, source=source, parent_session_id=session_id, to="arrow")
+            parent_id = transcript.session["parent_session_id"]
+            parents = [] if parent_id is None else [parent_id]
+            parent = lab.frame("sessions", columns=names, source=source, session_id=parents, to="arrow")
+        relatives = [*parent.to_pylist(), *family.to_pylist()]
+        return cls(transcript, {row["model_config_id"]: row for row in configs}, relatives)
+
+    def places_of(self, text: str | None) -> list[int]:
+        """Return the places of the items in which a text stands, in any case."""
+        if not text:
+            return []
+        has = re.compile(re.escape(text), re.IGNORECASE).search
+        return [place for place, step in enumerate(self._steps) if any(has(part) for part in _texts(step) if part)]
+
+    def whole(self, place: int, part: str) -> str:
+        """Return one text whole: `content`, `reasoning`, or of a tool call `arguments:N` or `result:N`."""
+        step = self._steps[place]
+        name, _, number = part.partition(":")
+        row = step.tool_calls[int(number)] if number else step.message
+        if row is None or name not in ("content", "reasoning", "arguments", "result"):
+            raise FrameError(f"There is no text {part!r} in this message.")
+        return str(row[name] or "")
+
+    def first_change(self, other: Telling) -> int:
+        """Return the place of the first item that is another one there."""
+        pairs = zip(self.items, other.items, strict=False)
+        return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(self.items), len(other.items)))
+
+
+def _texts(step: Step) -> Iterator[str | None]:
+    if step.message is not None:
+        yield step.message["content"]
+        yield step.message["reasoning"]
+    for call in step.tool_calls:
+        yield call["tool_name"]
+        yield call["arguments"]
+        yield call["result"]
+
+
+def _head(session: Row, family: Sequence[Row]) -> dict[str, Any]:
+    names = ("source", "session_id", "name", "agent_name", "directory", "origin", "turn_count", "tool_call_count")
+    more = ("tool_error_count", "models", "input_tokens", "output_tokens", "cost_usd", "cost_status", "duration_s")
+    head = {name: _plain(session[name]) for name in (*names, *more)}
+    head["started_at"] = _plain(session["started_at"])
+    head["ended_at"] = _plain(session["ended_at"])
+    parent_id = session["parent_session_id"]
+    known = {row["session_id"]: row for row in family}
+    head["parent"] = None
+    if parent_id is not None:
+        is_there = parent_id in known
+        head["parent"] = {"session_id": parent_id, "name": known[parent_id]["name"] if is_there else None}
+        head["parent"]["is_there"] = is_there
+    head["children"] = [
+        {name: _plain(row[name]) for name in ("session_id", "name", "agent_name", "started_at", "turn_count")}
+        for row in family
+        if row["session_id"] != parent_id
+    ]
+    return head
+
+
+def _items(steps: Sequence[Step], configs: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
+    # Where a message is the start of a branch, the one that it follows says where else it went on.
+    branches: dict[int, list[int]] = {}
+    place_of = {step.message["message_index"]: place for place, step in enumerate(steps) if step.message is not None}
+    for place, step in enumerate(steps):
+        if step.follows is not None and step.follows in place_of:
+            branches.setdefault(place_of[step.follows], []).append(place)
+    last: dict[bool, Row] = {}
+    for place, step in enumerate(steps):
+        turn = step.turn
+        changes: list[str] = []
+        if turn is not None:
+            lane = bool(turn["is_sidechain"])  # a subagent has a model of its own
+            changes = list(_changes(last.get(lane), turn, configs))
+            last[lane] = turn
+        yield {
+            "place": place,
+            "message": None if step.message is None else _message(step.message),
+            "turn": None if turn is None else _turn(turn),
+            "calls": [_call(call) for call in step.tool_calls],
+            "changes": changes,
+            "follows": place_of.get(step.follows) if step.follows is not None else None,
+            "branches": branches.get(place, []),
+            "is_error": _is_error(step),
+        }
+
+
+def _message(row: Row) -> dict[str, Any]:
+    return {
+        "index": row["message_index"],
+        "role": row["role"],
+        "kind": row["kind"],
+        "is_preamble": bool(row["is_preamble"]),
+        "is_sidechain": bool(row["is_sidechain"]),
+        "created_at": _plain(row["created_at"]),
+        "content": _cut(row["content"]),
+        "reasoning": _cut(row["reasoning"]),
+    }
+
+
+def _turn(row: Row) -> dict[str, Any]:
+    return {"model": _model(row), **{name: _plain(row[name]) for name in _OF_TURN}}
+
+
+def _call(row: Row) -> dict[str, Any]:
+    return {
+        **{name: _plain(row[name]) for name in _OF_CALL},
+        "is_error": bool(row["is_error"]),
+        "started_at": _plain(row["started_at"]),
+        "arguments": _cut(row["arguments"]),
+        "result": _cut(row["result"]),
+    }
+
+
+def _is_error(step: Step) -> bool:
+    if any(call["is_error"] for call in step.tool_calls):
+        return True
+    if step.turn is not None and step.turn["error_type"]:
+        return True
+    return step.message is not None and step.message["kind"] == "error"
+
+
+def _changes(before: Row | None, now: Row, configs: Mapping[str, Row]) -> Iterator[str]:
+    """Yield what is another one than in the turn before: the model that answered, or settings."""
+    if before is None:
+        return
+    models = _model(before), _model(now)
+    if None not in models and models[0] != models[1]:
+        yield f"model: {models[0]} → {models[1]}"
+    old, new = configs.get(before["model_config_id"]), configs.get(now["model_config_id"])
+    if old is None or new is None or old is new:
+        return
+    for name in new:
+        is_told = name == "request_model" and models == (old[name], new[name])
+        if name not in _NO_SETTINGS and old[name] != new[name] and not is_told:
+            yield f"{name}: {_setting(old[name])} → {_setting(new[name])}"
+
+
+def _model(turn: Row) -> str | None:
+    model: str | None = turn["response_model"] or turn["request_model"]
+    return model
+
+
+def _setting(value: Any) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= _SETTING_SHOWN else text[: _SETTING_SHOWN - 1] + "…"
+
+
+def _cut(text: str | None) -> list[Any] | None:
+    """Return a text as far as it goes to the page, and how long it is."""
+    return None if text is None else [text[:CUT], len(text)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; times as milliseconds."""
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value
