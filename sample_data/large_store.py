@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sessionlab import ModelConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SEED = 20_261_121
 _START_US = 1_767_225_600_000_000  # 2026-01-01
@@ -42,8 +42,8 @@ _COLUMNS = {
 }
 
 
-def write_large(path: str, message_count: int) -> None:
-    """Fill an empty store with `message_count` messages."""
+def write_large(path: str, message_count: int, sizes: Iterable[int] = ()) -> None:
+    """Fill an empty store with `message_count` messages, in sessions of these sizes and then of any."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         # Nobody else has the file yet, and a store that was cut off is thrown away.
@@ -52,7 +52,7 @@ def write_large(path: str, message_count: int) -> None:
         connection.execute("pragma cache_size = -262144")
         connection.execute("begin exclusive")
         inserts = {t: f"insert into {t} values ({', '.join('?' * n)})" for t, n in _COLUMNS.items()}
-        writer = _Writer(message_count)
+        writer = _Writer(message_count, sizes)
         _write_configs(connection)
         for rows in writer.chunks():
             for table, sql in inserts.items():
@@ -86,9 +86,10 @@ def _write_configs(connection: sqlite3.Connection) -> None:
 class _Writer:
     """Makes the rows of all tables, session after session."""
 
-    def __init__(self, message_count: int) -> None:
+    def __init__(self, message_count: int, sizes: Iterable[int]) -> None:
         self.last_key = len(_CONFIGS)
         self._left = message_count
+        self._sizes = iter(sizes)
         self._random = random.Random(SEED)
         self._now = _START_US
         pool = " ".join(self._random.choices(_WORDS.split(), k=200_000))
@@ -103,7 +104,8 @@ class _Writer:
         """Yield the rows of each table, about `_CHUNK` messages at a time, until all are made."""
         number = 0
         while self._left > 0:
-            size = min(self._left, int(100 * 200 ** self._random.random()))  # from 100 to 20,000
+            size = next(self._sizes, None) or int(100 * 200 ** self._random.random())  # from 100 to 20,000
+            size = min(self._left, size)
             yield from self._session(number, size)
             number += 1
         yield self._take()

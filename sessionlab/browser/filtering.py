@@ -14,8 +14,10 @@ from sessionlab.errors import FrameError
 from sessionlab.lab.engine import literal
 from sessionlab.lab.filters import moment
 
-# Where the text is sought beside names and prompts: frame and columns.
-_TEXTS = (("messages", ("content", "reasoning")), ("tool_calls", ("arguments", "result")))
+TEXTS = ("name", "first_prompt", "session_id")
+"""Where a text is sought in the list itself."""
+# Where else: frame and columns.
+_OTHER_TEXTS = (("messages", ("content", "reasoning")), ("tool_calls", ("arguments", "result")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +70,6 @@ class Filters:
                 raise FrameError(f"{name}={value!r}: expected a text; the browser's filters take one value each.")
         return cls(**found)
 
-    @property
-    def pattern(self) -> str | None:
-        """The text as a pattern in RE2's words."""
-        return None if self.text is None else re.escape(self.text)
-
     def plain(self) -> dict[str, Any]:
         """Return what is asked for as JSON has it, times as ISO text in UTC."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -82,8 +79,8 @@ class Filters:
 
     def conditions(self) -> Iterator[str]:
         """Yield what is asked for as SQL conditions over the frame `sessions`."""
-        if self.pattern is not None:
-            yield f"({' or '.join(self._text_conditions(literal(self.pattern)))})"
+        if self.text is not None:
+            yield f"({' or '.join(self._text_conditions(self.text))})"
         for name in ("source", "agent_name", "directory"):
             if (value := getattr(self, name)) is not None:
                 yield f"{name} = {literal(value)}"
@@ -96,10 +93,11 @@ class Filters:
             failed = "select source, session_id from turns where error_type is not null"
             yield f"(tool_error_count > 0 or (source, session_id) in ({failed}))"
 
-    def _text_conditions(self, pattern: str) -> Iterator[str]:
-        for name in ("name", "first_prompt", "session_id"):
-            yield f"regexp_matches({name}, {pattern}, 'i')"
-        for frame, columns in _TEXTS:
+    def _text_conditions(self, text: str) -> Iterator[str]:
+        pattern = literal(re.escape(text))
+        for name in TEXTS:
+            yield f"contains(lower({name}), lower({literal(text)}))"
+        for frame, columns in _OTHER_TEXTS:
             hits = " or ".join(f"regexp_matches({column}, {pattern}, 'i')" for column in columns)
             yield f"(source, session_id) in (select source, session_id from {frame} where {hits})"
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sessionlab.browser.filtering import Filters
+from sessionlab.browser.filtering import TEXTS, Filters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,7 @@ COLUMNS = (
     "name",
     "agent_name",
     "directory",
+    "parent_session_id",
     "started_at",
     "duration_s",
     "turn_count",
@@ -83,6 +84,7 @@ class Listing:
         times = sessions.column("started_at").cast(pa.int64())
         self.has_time = times.is_valid().to_numpy()
         self.started_us: NDArray[np.int64] = times.fill_null(0).to_numpy()
+        self._lowered: list[Any] = []
         self._orders: dict[str, NDArray[np.int64]] = {}
         self._bins = _Bins(self.started_us, self.has_time, zone)
 
@@ -108,6 +110,18 @@ class Listing:
             return self._rows_by_key.get((source, session_id))
         return next((row for row, key in enumerate(self.keys) if key[1] == session_id), None)
 
+    def family(self, row: int) -> list[dict[str, Any]]:
+        """Return what is told of the session that started one, if it is here, and of those that it started."""
+        source, session_id = self.keys[row]
+        parent_id = self.table.column("parent_session_id")[row].as_py()
+        is_child = pc.equal(self.table.column("parent_session_id"), session_id).fill_null(False).to_numpy()
+        rows = [] if parent_id is None else [self.row_of(parent_id, source)]
+        rows += [one for one in np.flatnonzero(is_child).tolist() if self.keys[one][0] == source and one != row]
+        names = ("session_id", "name", "agent_name", "parent_session_id", "started_at", "turn_count")
+        some = self.table.select(names).take(pa.array([one for one in rows if one is not None], pa.int64()))
+        found: list[dict[str, Any]] = some.to_pylist()
+        return found
+
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """Return for each filter with choices its values, each with how many sessions have it; the most used first."""
         found: dict[str, list[tuple[str, int]]] = {}
@@ -131,12 +145,9 @@ class Listing:
             with_text: Which sessions have the text in their messages and tool calls; None where nobody looked.
         """
         passing: NDArray[np.bool_] = np.ones(len(self), dtype=bool)
-        if filters.pattern is not None:
-            hits = np.zeros(len(self), dtype=bool) if with_text is None else with_text.copy()
-            for name in ("name", "first_prompt", "session_id"):
-                found = pc.match_substring_regex(self.table.column(name), filters.pattern, ignore_case=True)
-                hits |= found.fill_null(False).to_numpy()
-            passing &= hits
+        if filters.text is not None:
+            hits = self._has_text(filters.text)
+            passing &= hits if with_text is None else hits | with_text
         for name in ("source", "agent_name", "directory"):
             if (value := getattr(filters, name)) is not None:
                 passing &= pc.equal(self.table.column(name), value).fill_null(False).to_numpy()
@@ -210,6 +221,19 @@ class Listing:
     def _numbers(self, name: str, unknown: float = np.nan) -> NDArray[np.float64]:
         numbers: NDArray[np.float64] = self.table.column(name).cast(pa.float64()).fill_null(unknown).to_numpy().copy()
         return numbers
+
+    def prepare_search(self) -> None:
+        """Make names, prompts and ids ready to be searched; the first search does it where nobody did."""
+        if not self._lowered:
+            self._lowered = [pc.utf8_lower(self.table.column(name)) for name in TEXTS]
+
+    def _has_text(self, text: str) -> NDArray[np.bool_]:
+        self.prepare_search()
+        sought = pc.utf8_lower(pa.scalar(text, pa.large_string())).as_py()
+        hits: NDArray[np.bool_] = np.zeros(len(self), dtype=bool)
+        for column in self._lowered:
+            hits |= pc.match_substring(column, sought).fill_null(False).to_numpy()
+        return hits
 
     def _has_model(self, model: str) -> NDArray[np.bool_]:
         lists = self.table.column("models").combine_chunks()

@@ -53,26 +53,20 @@ class Telling:
         self.errors = [place for place, item in enumerate(self.items) if item["is_error"]]
 
     @classmethod
-    def of(cls, lab: Lab, source: str, session_id: str) -> Telling:
-        """Read one session.
+    def of(cls, lab: Lab, source: str, session_id: str, family: Sequence[Row]) -> Telling:
+        """Read one session; `family` are rows of the session that started it and of those that it started.
 
         Raises:
             FrameError: There is no such session any more.
             HistoryFileError: A history cannot be read.
         """
-        names = ["session_id", "name", "parent_session_id", "agent_name", "started_at", "turn_count"]
         with lab.snapshot():
             try:
                 transcript = read_transcript(lab, source, session_id)
             except IndexError as error:
                 raise FrameError(f"The session {session_id!r} is not in the histories any more.") from error
             configs = lab.frame("model_configs", source=source, session_id=session_id, to="arrow").to_pylist()
-            family = lab.frame("sessions", columns=names, source=source, parent_session_id=session_id, to="arrow")
-            parent_id = transcript.session["parent_session_id"]
-            parents = [] if parent_id is None else [parent_id]
-            parent = lab.frame("sessions", columns=names, source=source, session_id=parents, to="arrow")
-        relatives = [*parent.to_pylist(), *family.to_pylist()]
-        return cls(transcript, {row["model_config_id"]: row for row in configs}, relatives)
+        return cls(transcript, {row["model_config_id"]: row for row in configs}, family)
 
     def places_of(self, text: str | None) -> list[int]:
         """Return the places of the items in which a text stands, in any case."""

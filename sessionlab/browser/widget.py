@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 from zoneinfo import ZoneInfo
 
 import anywidget
@@ -121,6 +121,25 @@ class SessionBrowser(anywidget.AnyWidget):
             conditions = [f"(source, session_id) in ({keys})"]
         where = "\n  and ".join(conditions)
         return "select *\nfrom sessions" + (f"\nwhere {where}" if conditions else "")
+
+    @overload
+    def frame(
+        self,
+        name: str = ...,
+        /,
+        *,
+        columns: Sequence[str] | str | None = ...,
+        to: Literal["pandas"] = ...,
+        **filters: Any,
+    ) -> pd.DataFrame: ...
+    @overload
+    def frame(
+        self, name: str = ..., /, *, columns: Sequence[str] | str | None = ..., to: Literal["polars"], **filters: Any
+    ) -> pl.DataFrame: ...
+    @overload
+    def frame(
+        self, name: str = ..., /, *, columns: Sequence[str] | str | None = ..., to: Literal["arrow"], **filters: Any
+    ) -> pa.Table: ...
 
     def frame(
         self,
@@ -302,10 +321,14 @@ class SessionBrowser(anywidget.AnyWidget):
     # The transcript
 
     def _open_session(self, key: tuple[str, str]) -> None:
-        self._telling = Telling.of(self._lab, *key)
+        self._telling = self._told(key)
         self._open = key
         self.session_id = key[1]
         self._send_session(0)
+
+    def _told(self, key: tuple[str, str]) -> Telling:
+        row = self._listing.row_of(key[1], key[0])
+        return Telling.of(self._lab, *key, [] if row is None else self._listing.family(row))
 
     def _send_session(self, unchanged: int) -> None:
         telling = self._telling
@@ -350,6 +373,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self.send({"op": "choices", "choices": self._listing.choices()})
         self._send_list()
         self._send_session(0)
+        self._listing.prepare_search()
 
     def _on_page(self, content: Mapping[str, Any]) -> None:
         start = max(0, int(content["start"]))
@@ -401,16 +425,26 @@ class SessionBrowser(anywidget.AnyWidget):
             self._rows = self._with_text = None
             if self._asked.text:
                 self._look_in_texts()
+            self._forget_gone()
             self.send({"op": "choices", "choices": self._listing.choices()})
             self._send_list()
             self._follow()
         self.send({"op": "looked"})
 
+    def _forget_gone(self) -> None:
+        """Untick and close sessions that are in the histories no more."""
+        there = set(self._listing.keys)
+        if not self._picked <= there:
+            self._picked &= there
+            self.selected = [session_id for _, session_id in self._picks()]
+        if self._open is not None and self._open not in there:
+            self.session_id = ""
+
     def _follow(self) -> None:
         """Read the open session again, and send what is new in it."""
         if self._open is None or self._telling is None:
             return
-        before, self._telling = self._telling, Telling.of(self._lab, *self._open)
+        before, self._telling = self._telling, self._told(self._open)
         unchanged = before.first_change(self._telling)
         is_same = unchanged == len(before.items) == len(self._telling.items) and before.head == self._telling.head
         if not is_same:

@@ -152,9 +152,10 @@ class Lab:
         """
         with self._lock, ctrl_c():
             _, copies = self._refreshed()
-            for copy in copies:
-                for kind in copy.kinds_to_hold():
-                    copy.load_texts(kind, is_held=self._snapshots > 0)
+            with self._no_change(copies):
+                for copy in copies:
+                    for kind in copy.kinds_to_hold():
+                        copy.load_texts(kind, is_held=self._snapshots > 0)
             self._snapshots += 1
         try:
             yield self
@@ -434,7 +435,7 @@ class Lab:
             HistoryFileError: A history cannot be read.
         """
         with self._lock, ctrl_c():
-            state = [(copy.schema, copy.version) for copy in self._refreshed()[1]]
+            state = _state_of(self._refreshed()[1])
             if state != self._state:
                 self._state = state
                 self._revision += 1
@@ -484,15 +485,24 @@ class Lab:
         return self._engine, self._histories.copies
 
     def _load(self, copies: Sequence[Copy], kinds: Collection[Kind], *, costs: bool) -> None:
-        for copy in copies:
-            for kind in kinds:
-                copy.load_texts(kind, is_held=self._snapshots > 0)
-            if costs:
-                copy.price()
+        with self._no_change(copies):
+            for copy in copies:
+                for kind in kinds:
+                    copy.load_texts(kind, is_held=self._snapshots > 0)
+                if costs:
+                    copy.price()
+
+    @contextlib.contextmanager
+    def _no_change(self, copies: Sequence[Copy]) -> Iterator[None]:
+        """Let `refresh` know that what is loaded inside is no change of the histories."""
+        is_known = _state_of(copies) == self._state
+        yield
+        if is_known:
+            self._state = _state_of(copies)
 
     def _make_views(self, engine: Engine, copies: Sequence[Copy], *, with_texts: bool) -> None:
         """Let users' SQL see the frames of all histories by their names."""
-        state = [(copy.schema, copy.version) for copy in copies]
+        state = _state_of(copies)
         if self._views.get(with_texts) != state:
             connection = engine.full if with_texts else engine.narrow
             queries.make_views(connection, copies, FRAMES, with_texts=with_texts)
@@ -515,6 +525,10 @@ class Lab:
         self._lock = threading.RLock()
         self._is_forked = self._engine is not None
         self._histories = None
+
+
+def _state_of(copies: Sequence[Copy]) -> list[tuple[str, int]]:
+    return [(copy.schema, copy.version) for copy in copies]
 
 
 _living: weakref.WeakSet[Lab] = weakref.WeakSet()
