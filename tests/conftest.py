@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from opened import close_labs
 
 from sessionlab import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from in_jupyterlab import JupyterLab
+    from playwright.sync_api import Browser, Page
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -27,6 +32,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(folder / name))
     monkeypatch.setenv("COLUMNS", "100")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _close_labs() -> Iterator[None]:
+    """Close the labs that the test opened by `opened.py`."""
+    yield
+    close_labs()
+
+
+@pytest.fixture
+def maker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the module that made the sample of the tool that the tests are of, and knows what is in it."""
+    monkeypatch.syspath_prepend(os.path.join(ROOT, "sample_data"))
+    return importlib.import_module(request.module.__name__.replace("test_source", "invented"))
 
 
 @pytest.fixture
@@ -46,3 +65,34 @@ def recorder(path: str) -> Iterator[Recorder]:
         yield opened
         if os.path.exists(path) and opened._database is not None:
             assert opened._database.check() == []
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Start the Chromium that `make test` found, for the tests of one module."""
+    from in_browser import running_chromium
+
+    with running_chromium(str(tmp_path_factory.mktemp("chromium"))) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """Return a page that cannot leave this machine; the test fails if it tried, or had an error."""
+    from in_browser import Watch
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(20_000)
+    watch = Watch(context)
+    yield context.new_page()
+    context.close()
+    watch.check()
+
+
+@pytest.fixture(scope="session")
+def jupyterlab() -> Iterator[JupyterLab]:
+    """Start one JupyterLab for all tests."""
+    from in_jupyterlab import running_jupyterlab
+
+    with running_jupyterlab() as lab:
+        yield lab

@@ -15,7 +15,11 @@ function makeChart({ listen, signal, filters }) {
       ["sessions", "sessions"],
     ].map(([value, text]) => make("option", { value, text })),
   );
-  const svg = draw("svg", { height: HEIGHT, role: "img" });
+  // The surface stays as it is while what lies under it is drawn anew, so that clicks and drags end where they began.
+  const drawing = draw("g");
+  const told = draw("text", { class: "slb-told", y: 9, "text-anchor": "end" });
+  const surface = draw("rect", { class: "slb-surface", x: 0, y: 0, width: "100%", height: HEIGHT });
+  const svg = draw("svg", { height: HEIGHT, role: "img" }, drawing, told, surface);
   const element = make("div", { class: "slb-chart" }, what, svg);
   let data = { edges: [], tokens: [], cost_usd: [], sessions: [] },
     times = [null, null],
@@ -40,24 +44,13 @@ function makeChart({ listen, signal, filters }) {
     const bars = values.map((value, i) => {
       const h = most ? (value / most) * (HEIGHT - TOP - BOTTOM) : 0;
       const gap = width / Math.max(1, n) > 4 ? 1 : 0;
-      const bar = draw("rect", {
+      return draw("rect", {
         class: "slb-bar",
         x: x(i),
         y: HEIGHT - BOTTOM - Math.max(h, value ? 1 : 0),
         width: Math.max(1, x(1) - gap),
         height: Math.max(h, value ? 1 : 0),
       });
-      const all = draw("rect", {
-        class: "slb-bar-area",
-        x: x(i),
-        y: 0,
-        width: Math.max(1, x(1)),
-        height: HEIGHT - BOTTOM,
-      });
-      const title = draw("title");
-      title.textContent = `${span(i)}: ${short(data.tokens[i])} tokens, ${dollars(data.cost_usd[i]) || "$0"}, ${plural(data.sessions[i], "session")}`;
-      all.append(title);
-      return draw("g", {}, bar, all);
     });
     const parts = [
       ...bars,
@@ -88,7 +81,8 @@ function makeChart({ listen, signal, filters }) {
         ? `Bar chart of ${what.selectedOptions[0].text} by the start of sessions, ${day(new Date(data.edges[0]))} to ${day(new Date(data.edges[n] - 1))}; the date fields filter as its brush does.`
         : "Chart without times",
     );
-    svg.replaceChildren(...parts);
+    drawing.replaceChildren(...parts);
+    told.setAttribute("x", width - 2);
   }
   function span(i) {
     const a = new Date(data.edges[i]),
@@ -118,6 +112,9 @@ function makeChart({ listen, signal, filters }) {
     paint();
   });
   listen(svg, "pointermove", (event) => {
+    if (!count()) return;
+    const at = barAt(event);
+    told.textContent = `${span(at)}: ${short(data.tokens[at])} tokens, ${dollars(data.cost_usd[at])}, ${plural(data.sessions[at], "session")}`;
     if (!drag) return;
     drawn(event);
     paint();
@@ -135,6 +132,7 @@ function makeChart({ listen, signal, filters }) {
   };
   listen(svg, "pointerup", drop);
   listen(svg, "pointercancel", drop);
+  listen(svg, "pointerleave", () => (told.textContent = ""));
   listen(svg, "dblclick", () => filters.setTimes(null, null));
   listen(what, "change", paint);
   const sized = new ResizeObserver(() => {

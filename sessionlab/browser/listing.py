@@ -117,7 +117,7 @@ class Listing:
         is_child = pc.equal(self.table.column("parent_session_id"), session_id).fill_null(False).to_numpy()
         rows = [] if parent_id is None else [self.row_of(parent_id, source)]
         rows += [one for one in np.flatnonzero(is_child).tolist() if self.keys[one][0] == source and one != row]
-        names = ("session_id", "name", "agent_name", "parent_session_id", "started_at", "turn_count")
+        names = ("session_id", "name", "first_prompt", "turn_count")
         some = self.table.select(names).take(pa.array([one for one in rows if one is not None], pa.int64()))
         found: list[dict[str, Any]] = some.to_pylist()
         return found
@@ -215,7 +215,7 @@ class Listing:
         columns["error_count"] = self.error_count[list(rows)].tolist()
         columns["tokens"] = [None if np.isnan(tokens) else int(tokens) for tokens in self.tokens[list(rows)]]
         for name in ("name", "first_prompt"):
-            columns[name] = [_short(text) for text in columns[name]]
+            columns[name] = [short(text) for text in columns[name]]
         return [list(values) for values in zip(*(columns[name] for name in ROW), strict=True)]
 
     def _numbers(self, name: str, unknown: float = np.nan) -> NDArray[np.float64]:
@@ -280,7 +280,8 @@ class _Bins:
         self.edges_ms = (instants.tz_convert("UTC").as_unit("ms").astype("int64")).tolist()
 
 
-def _short(text: str | None) -> str | None:
+def short(text: str | None) -> str | None:
+    """Return the beginning of a text on one line."""
     if text is None:
         return None
     line = " ".join(text[: 4 * _SHOWN_TEXT].split())

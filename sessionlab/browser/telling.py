@@ -8,6 +8,7 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from sessionlab.browser.listing import short
 from sessionlab.errors import FrameError
 from sessionlab.lab.transcript import read_transcript
 
@@ -101,24 +102,29 @@ def _texts(step: Step) -> Iterator[str | None]:
 
 
 def _head(session: Row, family: Sequence[Row]) -> dict[str, Any]:
-    names = ("source", "session_id", "name", "agent_name", "directory", "origin", "turn_count", "tool_call_count")
+    names = ("source", "session_id", "agent_name", "directory", "origin", "turn_count", "tool_call_count")
     more = ("tool_error_count", "models", "input_tokens", "output_tokens", "cost_usd", "cost_status", "duration_s")
     head = {name: _plain(session[name]) for name in (*names, *more)}
     head["started_at"] = _plain(session["started_at"])
     head["ended_at"] = _plain(session["ended_at"])
     parent_id = session["parent_session_id"]
-    known = {row["session_id"]: row for row in family}
+    head["label"] = _label(session)
     head["parent"] = None
     if parent_id is not None:
-        is_there = parent_id in known
-        head["parent"] = {"session_id": parent_id, "name": known[parent_id]["name"] if is_there else None}
-        head["parent"]["is_there"] = is_there
+        found = [row for row in family if row["session_id"] == parent_id]
+        label = _label(found[0]) if found else parent_id
+        head["parent"] = {"session_id": parent_id, "label": label, "is_there": bool(found)}
     head["children"] = [
-        {name: _plain(row[name]) for name in ("session_id", "name", "agent_name", "started_at", "turn_count")}
+        {"session_id": row["session_id"], "label": _label(row), "turn_count": row["turn_count"]}
         for row in family
         if row["session_id"] != parent_id
     ]
     return head
+
+
+def _label(session: Row) -> str:
+    """Return what a session is called, or what it began with."""
+    return short(session["name"]) or short(session["first_prompt"]) or str(session["session_id"])
 
 
 def _items(steps: Sequence[Step], configs: Mapping[str, Row]) -> Iterator[dict[str, Any]]:

@@ -413,7 +413,7 @@ function makeTranscript({ send, listen, say, sought }) {
     blank.hidden = Boolean(head);
     for (const part of [title, facts, family, tools, feed]) part.hidden = !head;
     if (!head) return;
-    title.textContent = head.name || "(no name)";
+    title.textContent = head.label;
     const tokens =
       head.input_tokens == null && head.output_tokens == null
         ? ""
@@ -440,11 +440,11 @@ function makeTranscript({ send, listen, say, sought }) {
     if (head.parent)
       parts.push(
         head.parent.is_there
-          ? link(`↑ started by: ${head.parent.name || head.parent.session_id}`, () => open(head.parent))
-          : make("span", { text: `started by ${head.parent.session_id}, which is not here` }),
+          ? link(`↑ started by: ${head.parent.label}`, () => open(head.parent))
+          : make("span", { text: `started by ${head.parent.label}, which is not here` }),
       );
     const children = head.children.map((child) =>
-      link(`↓ ${child.name || child.session_id} (${plural(child.turn_count, "turn")})`, () => open(child)),
+      link(`↓ ${child.label} (${plural(child.turn_count, "turn")})`, () => open(child)),
     );
     if (children.length > 3)
       parts.push(
@@ -488,10 +488,11 @@ function makeTranscript({ send, listen, say, sought }) {
       return;
     }
     const name = `${message.place}:${message.part}`;
+    const waits = copying.get(name);
+    copying.delete(name);
+    if (waits) return waits(message.text);
     wholes.set(name, message.text);
     redraw(Math.floor(message.place / size));
-    copying.get(name)?.(message.text);
-    copying.delete(name);
   }
   showHead();
   return {
