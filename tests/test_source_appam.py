@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import frame, lab_of, problems
 
 import sessionlab
 from sessionlab.sources import all_sources
@@ -111,32 +112,6 @@ def write(path: str, *rows: Mapping[str, Any], web: Sequence[Any] | None = None,
     connection.close()
     os.utime(path, (SETTLED, SETTLED))
     return path
-
-
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def lab_of(path: str) -> sessionlab.Lab:
-    """Return the lab of a file or folder, the same one throughout a test."""
-    if path not in _open:
-        _open[path] = sessionlab.open(path)
-    return _open[path]
-
-
-def frame(path: str, name: str) -> pd.DataFrame:
-    return lab_of(path).frame(name)
-
-
-def problems(path: str) -> list[tuple[str, str]]:
-    found = lab_of(path).problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opened import column
 from test_foreign_files import check_whole
 from test_frames import COLUMNS
 
@@ -149,11 +150,6 @@ def frames_and_problems_of(tmp_path: Path, *events: Event) -> tuple[dict[str, pd
         add(db, *events)
     frames, problems = read(path)
     return frames, [reason for _, reason in problems]
-
-
-def column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return a column with None for what was not reported."""
-    return [None if pd.isna(value) else value for value in frame[name].astype(object)]
 
 
 def test_a_session_has_what_its_row_says(tmp_path: Path) -> None:

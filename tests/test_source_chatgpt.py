@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import frame, lab_of, listed, problems
 
 import sessionlab
 from sessionlab.errors import HistoryFileError
@@ -22,7 +22,7 @@ from sessionlab.sources import Problem
 from sessionlab.sources.chatgpt import default_paths, recognises_file, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -101,28 +101,6 @@ def write_archive(path: str, members: Mapping[str, Any]) -> str:
     return path
 
 
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def frame(path: str, name: str) -> pd.DataFrame:
-    if path not in _open:
-        _open[path] = sessionlab.open(path)
-    return _open[path].frame(name)
-
-
-def problems(path: str) -> list[tuple[Any, str]]:
-    frame(path, "sessions")
-    found = _open[path].problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "export" / "conversations.json")
@@ -131,10 +109,6 @@ def path(tmp_path: Path) -> str:
 def one(path: str, name: str, *nodes: tuple[str, Any], **more: Any) -> pd.DataFrame:
     """Return a frame of one conversation."""
     return frame(write(path, conversation(*nodes, **more)), name)
-
-
-def of(values: pd.Series) -> list[Any]:
-    return values.astype(object).where(values.notna(), None).tolist()
 
 
 # Whose file it is
@@ -241,7 +215,7 @@ def test_branches_are_kept_and_what_is_not_shown_is_a_sidechain(path: str) -> No
     assert turns.prompt.tolist() == ["q", "q", "old", "new"]
     assert turns.exchange_index.tolist() == [0, 0, 1, 2]
     f = frame(path, "messages")
-    assert of(f.parent_message_id) == [None, "n1", "n1", "n3", "n4", "n3", "n6"]
+    assert listed(f.parent_message_id) == [None, "n1", "n1", "n3", "n4", "n3", "n6"]
     assert f.is_sidechain.tolist() == [False, True, False, True, True, False, False]
 
 
@@ -265,7 +239,7 @@ def test_messages_come_by_their_times_and_none_before_the_one_that_it_follows(pa
     nodes[-1][1]["message"]["create_time"] = None
     f = one(path, "messages", *nodes)
     assert f.content.tolist() == ["first", "late", "by its parent's time", "second", "third"]
-    assert of(f.parent_message_id) == [None, "n1", "n4", "n1", "n2"]
+    assert listed(f.parent_message_id) == [None, "n1", "n4", "n1", "n2"]
     assert f.created_at.isna().tolist() == [False, False, True, False, False]
     assert problems(path) == []
 
@@ -273,7 +247,7 @@ def test_messages_come_by_their_times_and_none_before_the_one_that_it_follows(pa
 def test_nodes_without_a_message_pass_their_parent_on(path: str) -> None:
     empty: tuple[str, Any] = ("n2", {"id": "n2", "parent": "n1", "children": [], "message": None})
     f = one(path, "messages", user("n1", "n0"), empty, said("n3", "n2"))
-    assert of(f.parent_message_id) == [None, "n1"]
+    assert listed(f.parent_message_id) == [None, "n1"]
     assert problems(path) == []
 
 
@@ -289,7 +263,7 @@ def test_hidden_messages_and_instructions_are_context(path: str) -> None:
     f = one(path, "messages", *nodes)
     assert f.kind.tolist() == ["context"] * 4 + ["message"] * 2
     assert f.role.tolist() == ["system", "user", "assistant", "user", "user", "assistant"]
-    assert of(f.content) == [None, "I am Ada.\nBrief.", "1. Likes tides.", "hint", "q", "a"]
+    assert listed(f.content) == [None, "I am Ada.\nBrief.", "1. Likes tides.", "hint", "q", "a"]
     assert frame(path, "turns").exchange_index.tolist() == [0]
 
 
@@ -301,7 +275,7 @@ def test_thoughts_and_their_recap_are_the_reasoning_of_the_answer_after_them(pat
     assert turns.reasoning.tolist() == ["Think\none\n\nThink\ntwo\n\nThought for 4s"] * 2
     f = frame(path, "messages")
     assert f.message_id.tolist() == ["n1", "n5", "n6"]
-    assert of(f.parent_message_id) == [None, "n1", "n1"]
+    assert listed(f.parent_message_id) == [None, "n1", "n1"]
 
 
 def test_thoughts_after_which_nothing_came_are_a_turn_without_an_answer(path: str) -> None:
@@ -353,12 +327,12 @@ def test_each_answer_has_its_own_model_and_effort(path: str) -> None:
         said("n4", "n3", metadata=5),
     ]
     turns = one(path, "turns", *nodes)
-    assert of(turns.response_model) == ["gpt-4o", "gpt-5-3-mini", None]
+    assert listed(turns.response_model) == ["gpt-4o", "gpt-5-3-mini", None]
     assert turns.request_model.isna().all()
     assert set(turns.provider_name) == {"openai"}
     assert set(turns.usage_quality) == {"missing"}
     configs = frame(path, "model_configs").set_index("model_config_id")
-    assert of(configs.loc[turns.model_config_id].reasoning_effort) == [None, "extended", None]
+    assert listed(configs.loc[turns.model_config_id].reasoning_effort) == [None, "extended", None]
 
 
 @pytest.mark.parametrize(
@@ -367,8 +341,8 @@ def test_each_answer_has_its_own_model_and_effort(path: str) -> None:
 )
 def test_the_reason_to_stop_is_told_in_common_words_and_in_its_own(path: str, stop: Any, expected: str | None) -> None:
     turns = one(path, "turns", user("n1", "n0"), said("n2", "n1", metadata={"finish_details": {"type": stop}}))
-    assert of(turns.finish_reason) == [expected]
-    assert of(turns.finish_reason_raw) == [stop if isinstance(stop, str) else None]
+    assert listed(turns.finish_reason) == [expected]
+    assert listed(turns.finish_reason_raw) == [stop if isinstance(stop, str) else None]
 
 
 # Tools
@@ -385,11 +359,11 @@ def test_what_is_for_a_tool_is_a_call_and_what_the_tool_says_its_result(path: st
     assert calls.arguments.tolist() == ["1 + 1", "Likes tides."]
     assert calls.result.tolist() == ["2", "Saved."]
     assert calls.status.tolist() == ["ok", "ok"]
-    assert of(calls.duration_s) == [0.5, None]
+    assert listed(calls.duration_s) == [0.5, None]
     turns = frame(path, "turns")
-    assert of(turns.response) == [None, None, "a"]
-    assert of(turns.finish_reason) == ["tool_call", "tool_call", None]
-    assert of(frame(path, "messages").turn_id) == [None, "n2", "n2", "n4", "n4", "n6"]
+    assert listed(turns.response) == [None, None, "a"]
+    assert listed(turns.finish_reason) == ["tool_call", "tool_call", None]
+    assert listed(frame(path, "messages").turn_id) == [None, "n2", "n2", "n4", "n4", "n6"]
 
 
 @pytest.mark.parametrize(
@@ -419,14 +393,14 @@ def test_the_first_of_several_results_counts_and_a_call_may_have_none(path: str)
         called("n5", "n4", "web"),
     ]
     calls = one(path, "tool_calls", *nodes)
-    assert of(calls.result) == ["one", None]
+    assert listed(calls.result) == ["one", None]
     assert calls.status.tolist() == ["ok", "unanswered"]
-    assert of(frame(path, "messages").turn_id) == [None, "n2", "n2", "n2", "n5"]
+    assert listed(frame(path, "messages").turn_id) == [None, "n2", "n2", "n2", "n5"]
 
 
 def test_a_tool_that_nobody_asked_is_a_message_without_a_turn(path: str) -> None:
     f = one(path, "messages", user("n1", "n0"), gave("n2", "n1", "unasked"), said("n3", "n2"))
-    assert of(f.turn_id) == [None, None, "n3"]
+    assert listed(f.turn_id) == [None, None, "n3"]
     assert frame(path, "tool_calls").empty
 
 
@@ -492,7 +466,7 @@ def test_a_new_export_in_the_place_of_the_old_one_is_read(path: str) -> None:
     assert one(path, "turns", user("n1", "n0"), said("n2", "n1")).response.tolist() == ["a"]
     write(path, conversation(user("n1", "n0"), said("n2", "n1"), user("n3", "n2", "lighthouse"), said("n4", "n3", "b")))
     assert frame(path, "turns").response.tolist() == ["a", "b"]
-    assert _open[path].search("lighthouse").message_id.tolist() == ["n3"]
+    assert lab_of(path).search("lighthouse").message_id.tolist() == ["n3"]
 
 
 def check(f: Mapping[str, pd.DataFrame]) -> None:
@@ -620,21 +594,12 @@ def test_a_long_branch_is_walked_without_recursion(path: str) -> None:
 # The sample
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Any]:
-    sys.path.insert(0, os.path.join(ROOT, "sample_data"))
-    import invented_chatgpt
-
-    yield invented_chatgpt
-    sys.path.pop(0)
-
-
-def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -> None:
+def test_the_sample_adds_up_to_what_its_maker_knows(maker: Any, tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "copy")
     with sessionlab.open(str(tmp_path / "copy")) as lab:
         sessions = lab.frame("sessions").set_index("session_id")
         messages, calls = lab.frame("messages"), lab.frame("tool_calls")
-        for session_id, expected in made.expected().items():
+        for session_id, expected in maker.expected().items():
             session = sessions.loc[session_id]
             prompts = messages[(messages.session_id == session_id) & (messages.role == "user")]
             own = calls[calls.session_id == session_id]
@@ -643,7 +608,7 @@ def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -
             assert (own.status != "unanswered").sum() == expected.answered
 
 
-def test_the_sample_is_made_the_same_each_time(made: Any, tmp_path: Path) -> None:
-    for name in made.make(str(tmp_path)):
+def test_the_sample_is_made_the_same_each_time(maker: Any, tmp_path: Path) -> None:
+    for name in maker.make(str(tmp_path)):
         with open(os.path.join(SAMPLE, name), "rb") as file:
             assert (tmp_path / name).read_bytes() == file.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from genai_prices import Usage, calc_price
+from opened import frame, problems
 
 import sessionlab
 from sessionlab.sources import all_sources
 from sessionlab.sources.claude_code import SOURCE, default_paths, recognises_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from invented_claude_code import Expected
@@ -85,32 +85,6 @@ def write(path: str, *lines: Line | str, session_id: str = FIRST) -> str:
     return path
 
 
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def lab_of(path: str) -> sessionlab.Lab:
-    """Return the lab of a file or folder, the same one throughout a test."""
-    if path not in _open:
-        _open[path] = sessionlab.open(path)
-    return _open[path]
-
-
-def frame(path: str, name: str) -> pd.DataFrame:
-    return lab_of(path).frame(name)
-
-
-def problems(path: str) -> list[tuple[str, str]]:
-    found = lab_of(path).problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     return str(tmp_path / "projects" / "-home-ada-harbor")
@@ -131,9 +105,8 @@ def rows(path: str, name: str, *columns: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def expected(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Expected]:
-    monkeypatch.syspath_prepend(os.path.dirname(SAMPLE))
-    told: Mapping[str, Expected] = importlib.import_module("invented_claude_code").expected()
+def expected(maker: Any) -> Mapping[str, Expected]:
+    told: Mapping[str, Expected] = maker.expected()
     return told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from opened import frame, problems
 
 import sessionlab
 from sessionlab.sources.codex import default_paths, recognises_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -101,28 +100,6 @@ def write(folder: Path | str, *lines: Any, name: str = FIRST, settled: bool = Tr
     if settled:
         os.utime(path, (SETTLED, SETTLED))
     return str(folder)
-
-
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def frame(folder: Path | str, name: str) -> pd.DataFrame:
-    if str(folder) not in _open:
-        _open[str(folder)] = sessionlab.open(str(folder))
-    return _open[str(folder)].frame(name)
-
-
-def problems(folder: Path | str) -> list[tuple[str, str]]:
-    frame(folder, "sessions")
-    found = _open[str(folder)].problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
 
 
 def usages(folder: Path | str) -> list[list[Any]]:
@@ -764,9 +741,8 @@ def test_the_token_usage_is_the_same_when_nothing_else_is_asked_for() -> None:
 # The sample
 
 
-def test_the_sample_is_counted_as_those_who_made_it_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(os.path.dirname(SAMPLE))
-    known: dict[str, dict[str, int]] = importlib.import_module("invented_codex").expected()
+def test_the_sample_is_counted_as_those_who_made_it_know(maker: Any) -> None:
+    known: dict[str, dict[str, int]] = maker.expected()
     names = {"turns": "turn_count", "cached_input_tokens": "cache_read_input_tokens"}
     sessions = frame(SAMPLE, "sessions").fillna(dict.fromkeys((*TOKENS, "turn_count"), 0))
     found = {session["session_id"]: session for session in sessions.to_dict("records")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import frame, lab_of, problems
 
 import sessionlab
 from sessionlab.lab.files import first_records
@@ -20,7 +20,7 @@ from sessionlab.sources import Problem
 from sessionlab.sources.gemini_cli import default_paths, recognises_file, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -73,28 +73,6 @@ def write(folder: str, *lines: Any, name: str = NAME, end: str = "\n", age: int 
         file.write("\n".join(texts) + end)
     os.utime(path, (age, age))
     return folder
-
-
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def frame(folder: str, name: str) -> pd.DataFrame:
-    if folder not in _open:
-        _open[folder] = sessionlab.open(folder)
-    return _open[folder].frame(name)
-
-
-def problems(folder: str) -> list[tuple[Any, str]]:
-    frame(folder, "sessions")
-    found = _open[folder].problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
 
 
 @pytest.fixture
@@ -522,7 +500,7 @@ def test_broken_lines_are_problems_with_their_places_and_hide_nothing(folder: st
     ]
     write(folder, about(), user(1), *broken, {"$patch": {}}, said(2), user(9) | {"type": "hologram"})
     assert frame(folder, "messages").message_id.tolist() == ["m1", "m2"]
-    found = _open[folder].problems
+    found = lab_of(folder).problems
     assert found.line.fillna(0).tolist() == [3, 4, 5, 6, 7, 7, 0]
     assert found.reason.tolist()[-1] == "1 of this type, which is not known, left out"
 
@@ -550,7 +528,7 @@ def test_a_file_that_grows_is_read_on_and_one_that_is_gone_is_forgotten(folder: 
         file.write(json.dumps(said(2, "b", toolCalls=[call()])) + "\n" + json.dumps(user(3, "lighthouse")) + "\n")
     assert frame(folder, "turns").response.tolist() == ["b"]
     assert frame(folder, "turns").tool_call_count.tolist() == [1]
-    assert _open[folder].search("lighthouse").message_id.tolist() == ["m3"]
+    assert lab_of(folder).search("lighthouse").message_id.tolist() == ["m3"]
     write(folder, about(ID.format(1)), user(1), name="tmp/harbor/chats/session-2.jsonl")
     assert len(frame(folder, "sessions")) == 2
     os.remove(path)
@@ -678,22 +656,13 @@ def test_a_sample_file_that_is_cut_anywhere_gives_frames_or_problems(path: str, 
 # The sample
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Any]:
-    sys.path.insert(0, os.path.join(ROOT, "sample_data"))
-    import invented_gemini_cli
-
-    yield invented_gemini_cli
-    sys.path.pop(0)
-
-
-def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -> None:
+def test_the_sample_adds_up_to_what_its_maker_knows(maker: Any, tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "copy")
     with sessionlab.open(str(tmp_path / "copy")) as lab:
         sessions = lab.frame("sessions").set_index("session_id")
         messages, calls = lab.frame("messages"), lab.frame("tool_calls")
         usage = lab.frame("token_usage").groupby(["session_id", "token_type"]).tokens.sum()
-        totals = made.expected()
+        totals = maker.expected()
         assert set(totals) == set(sessions.index)
         for session_id, expected in totals.items():
             session = sessions.loc[session_id]
@@ -707,8 +676,8 @@ def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -
             assert usage[session_id, "reasoning"] == expected.reasoning_tokens
 
 
-def test_the_sample_is_made_the_same_each_time(made: Any, tmp_path: Path) -> None:
-    names = made.make(str(tmp_path))
+def test_the_sample_is_made_the_same_each_time(maker: Any, tmp_path: Path) -> None:
+    names = maker.make(str(tmp_path))
     for name in names:
         with open(os.path.join(SAMPLE, name), "rb") as file:
             assert (tmp_path / name).read_bytes() == file.read()

@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import frame, lab_of, listed, problems
 
 import sessionlab
 from sessionlab.sources import all_sources
 from sessionlab.sources.goose import default_folders, default_paths, recognises_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLE = os.path.join(ROOT, "sample_data", "goose")
@@ -161,28 +162,6 @@ class Database:
         return self.path
 
 
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def frame(path: str, name: str) -> pd.DataFrame:
-    """Return a frame of a file or folder, opened once in a test."""
-    if path not in _open:
-        _open[path] = sessionlab.open(path)
-    return _open[path].frame(name)
-
-
-def problems(path: str) -> list[tuple[str, str]]:
-    found = _open[path].problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "sessions.db")
@@ -194,10 +173,6 @@ def told(path: str, *messages: Said, script: str = NEW, **columns: Any) -> str:
     database.add("sessions", **session(**columns))
     database.tell(FIRST, *messages)
     return database.done()
-
-
-def listed(column: pd.Series) -> list[Any]:
-    return [None if pd.isna(value) else value for value in column]
 
 
 # The file
@@ -690,7 +665,7 @@ def test_lines_that_come_later_are_read_and_broken_ones_named(tmp_path: Path) ->
         file.write(json.dumps({"role": "user", "created": START + 9, "content": "plain"}) + "\n")
         file.write(json.dumps({"role": "assistant", "created": START + 9, "content": [text("b")]}) + "\n")
     assert frame(folder, "turns").response.tolist() == ["a", "b"]
-    assert _open[folder].problems.line.tolist() == [4, 5]
+    assert lab_of(folder).problems.line.tolist() == [4, 5]
 
 
 # Whatever there is
@@ -841,18 +816,9 @@ def test_a_file_that_was_cut_anywhere_gives_frames_or_a_problem_or_an_error_of_o
             assert share < 1
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Any]:
-    sys.path.insert(0, os.path.join(ROOT, "sample_data"))
-    import invented_goose
-
-    yield invented_goose
-    sys.path.pop(0)
-
-
-def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -> None:
+def test_the_sample_adds_up_to_what_its_maker_knows(maker: Any, tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "copy")
-    expected = made.expected()
+    expected = maker.expected()
     sessions = frame(str(tmp_path / "copy"), "sessions").set_index("native_id")
     assert set(sessions.index) == set(expected)
     for native_id, totals in expected.items():

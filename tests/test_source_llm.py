@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opened import column
 from test_foreign_files import check_whole
 from test_frames import COLUMNS, check_frames
 from test_frames_golden import copied
@@ -168,11 +169,6 @@ def read(path: Path) -> tuple[Frames, list[tuple[str, str]]]:
     pd.testing.assert_frame_equal(finished, frames["turns"][["finish_reason", "tool_call_count"]])
     check_whole(frames)
     return frames, [problem for problem in problems if "no price is known" not in problem[1]]
-
-
-def column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return a column with None for what was not reported."""
-    return [None if pd.isna(value) else value for value in frame[name].astype(object)]
 
 
 def told(messages: pd.DataFrame) -> list[tuple[Any, ...]]:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,14 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from opened import frame, listed, problems
 
 import sessionlab
 from sessionlab.sources import all_sources
 from sessionlab.sources.opencode import default_folders, default_paths, recognises_file, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLE = os.path.join(ROOT, "sample_data", "opencode")
@@ -148,28 +148,6 @@ class Database:
         return self.path
 
 
-_open: dict[str, sessionlab.Lab] = {}
-
-
-@pytest.fixture(autouse=True)
-def _close_labs() -> Iterator[None]:
-    yield
-    while _open:
-        _open.popitem()[1].close()
-
-
-def frame(path: str, name: str) -> pd.DataFrame:
-    """Return a frame of a file or folder, opened once in a test."""
-    if path not in _open:
-        _open[path] = sessionlab.open(path)
-    return _open[path].frame(name)
-
-
-def problems(path: str) -> list[tuple[str, str]]:
-    found = _open[path].problems
-    return [(r, why) for r, why in zip(found.record, found.reason, strict=True) if "price" not in why]
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "opencode.db")
@@ -182,10 +160,6 @@ def told(path: str, *messages: Told, script: str = NEW, **columns: Any) -> str:
     database.add("session", **session(**columns))
     database.tell(FIRST, *messages)
     return database.done()
-
-
-def listed(column: pd.Series) -> list[Any]:
-    return [None if pd.isna(value) else value for value in column]
 
 
 # The file
@@ -964,18 +938,9 @@ def test_a_database_that_was_cut_anywhere_gives_frames_or_an_error_of_ours(share
             assert share < 1
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Any]:
-    sys.path.insert(0, os.path.join(ROOT, "sample_data"))
-    import invented_opencode
-
-    yield invented_opencode
-    sys.path.pop(0)
-
-
-def test_the_sample_adds_up_to_what_its_maker_knows(made: Any, tmp_path: Path) -> None:
+def test_the_sample_adds_up_to_what_its_maker_knows(maker: Any, tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "copy")
-    expected = made.expected()
+    expected = maker.expected()
     sessions = frame(str(tmp_path / "copy"), "sessions").set_index("session_id")
     assert set(sessions.index) == set(expected)
     for session_id, totals in expected.items():

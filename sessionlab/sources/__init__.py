@@ -194,8 +194,40 @@ def source_names() -> list[str]:
     return list(dict.fromkeys(source.name for source in all_sources()))
 
 
-def sections(module_file: str) -> Mapping[str, str]:
-    """Return the statements of the .sql file beside a module, by the names in their lines `-- name: …`."""
-    with open(os.path.splitext(module_file)[0] + ".sql", encoding="utf-8") as file:
-        parts = re.split(r"^-- name: (\w+)\n", file.read(), flags=re.MULTILINE)
+_SECTION = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_PART = re.compile(r"\{([a-z]\w*)\}")
+
+
+def sections(module_file: str, own: str | None = None) -> Mapping[str, str]:
+    """Return the statements of the .sql file beside a module, by the names in their lines `-- name: …`.
+
+    Several may share a part: where a statement says `{name}`, the section of that name stands.
+
+    Args:
+        module_file: The module's `__file__`.
+        own: Another .sql file of that folder, for one form of the history. Its sections come in the place of those of
+            the same name, also where they are parts.
+
+    Raises:
+        KeyError: A statement names a part that no section is.
+
+    Example:
+        >>> from sessionlab.sources import codex
+        >>> found = sections(codex.__file__)
+        >>> found["usage_model_config"] == found["model_config"] == found["configs"]
+        True
+    """
+    found = _sections(os.path.splitext(module_file)[0] + ".sql")
+    if own is not None:
+        found |= _sections(os.path.join(os.path.dirname(module_file), own))
+
+    def whole(text: str) -> str:
+        return _PART.sub(lambda part: whole(found[part[1]]), text)
+
+    return {name: whole(text) for name, text in found.items()}
+
+
+def _sections(path: str) -> dict[str, str]:
+    with open(path, encoding="utf-8") as file:
+        parts = _SECTION.split(file.read())
     return {name: text.strip().rstrip(";") for name, text in zip(parts[1::2], parts[2::2], strict=True)}

@@ -351,7 +351,7 @@ select
     started_at as created_at
 from raw.turn
 
--- name: usage_model_config
+-- name: configs
 select
     model_config_key,
     null as model_config_id,
@@ -370,43 +370,53 @@ select
         json_merge_patch('{}', json_object('service_tier', service_tier, 'speed', speed)) end as extra
 from raw.config
 
--- name: usage_turn
-select
-    t.turn_key,
-    t.session_key,
-    null as turn_index,
-    null as exchange_index,
-    null as invocation_key,
-    c.model_config_key,
-    'recorded' as model_config_status,
-    null as prompt_key,
-    null as first_call_key,
-    t.is_sidechain,
-    t.started_at,
-    null as duration_us,
-    t.model as response_model,
-    null as finish_reason,
-    t.stop_reason as finish_reason_raw,
-    null as error_type,
-    t.usage.input_tokens + coalesce(t.usage.cache_creation_input_tokens, 0)
-        + coalesce(t.usage.cache_read_input_tokens, 0) as input_tokens,
-    t.usage.output_tokens as output_tokens,
-    t.usage.cache_read_input_tokens as cache_read_input_tokens,
-    t.usage.cache_creation_input_tokens as cache_creation_input_tokens,
-    t.usage.cache_creation.ephemeral_1h_input_tokens as cache_creation_1h_input_tokens,
-    null as reasoning_output_tokens,
-    case
-        when t.usage.input_tokens is null and t.usage.output_tokens is null then 'missing'
-        when t.stop_reason is null then 'partial'
-        else 'final'
-    end as usage_quality,
-    t.cost_usd as reported_cost_usd,
-    t.claim
-from raw.turn t
+-- name: turn_columns
+-- What a turn has both among all facts and for the token usage alone.
+t.turn_key,
+t.session_key,
+null as invocation_key,
+c.model_config_key,
+'recorded' as model_config_status,
+null as first_call_key,
+t.is_sidechain,
+t.started_at,
+t.model as response_model,
+t.stop_reason as finish_reason_raw,
+null as error_type,
+t.usage.input_tokens + coalesce(t.usage.cache_creation_input_tokens, 0)
+    + coalesce(t.usage.cache_read_input_tokens, 0) as input_tokens,
+t.usage.output_tokens as output_tokens,
+t.usage.cache_read_input_tokens as cache_read_input_tokens,
+t.usage.cache_creation_input_tokens as cache_creation_input_tokens,
+t.usage.cache_creation.ephemeral_1h_input_tokens as cache_creation_1h_input_tokens,
+null as reasoning_output_tokens,
+case
+    when t.usage.input_tokens is null and t.usage.output_tokens is null then 'missing'
+    when t.stop_reason is null then 'partial'
+    else 'final'
+end as usage_quality,
+t.cost_usd as reported_cost_usd,
+t.claim
+
+-- name: turn_config
 join raw.config c
     on c.provider_name is not distinct from t.provider_name
     and c.service_tier is not distinct from t.usage.service_tier
     and c.speed is not distinct from t.usage.speed
+
+-- name: usage_model_config
+{configs}
+
+-- name: usage_turn
+select
+    null as turn_index,
+    null as exchange_index,
+    null as prompt_key,
+    null as duration_us,
+    null as finish_reason,
+    {turn_columns}
+from raw.turn t
+{turn_config}
 
 -- name: prepare_facts
 -- Lines other than those of responses, each in the file that had it first: resumed and forked sessions begin with copies.
@@ -805,39 +815,14 @@ select
 from raw.told
 
 -- name: model_config
-select
-    model_config_key,
-    null as model_config_id,
-    provider_name,
-    null as api_base,
-    null as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
-    case when service_tier is not null or speed is not null then
-        json_merge_patch('{}', json_object('service_tier', service_tier, 'speed', speed)) end as extra
-from raw.config
+{configs}
 
 -- name: turn
 select
-    t.turn_key,
-    t.session_key,
     m.turn_index,
     case when m.prompt_key is not null then m.prompt_index end as exchange_index,
-    null as invocation_key,
-    c.model_config_key,
-    'recorded' as model_config_status,
     m.prompt_key,
-    null as first_call_key,
-    t.is_sidechain,
-    t.started_at,
     t.duration_ms * 1000 as duration_us,
-    t.model as response_model,
     case t.stop_reason
         when 'end_turn' then 'stop'
         when 'stop_sequence' then 'stop'
@@ -846,28 +831,10 @@ select
         when 'tool_use' then 'tool_call'
         when 'refusal' then 'content_filter'
     end as finish_reason,
-    t.stop_reason as finish_reason_raw,
-    null as error_type,
-    t.usage.input_tokens + coalesce(t.usage.cache_creation_input_tokens, 0)
-        + coalesce(t.usage.cache_read_input_tokens, 0) as input_tokens,
-    t.usage.output_tokens as output_tokens,
-    t.usage.cache_read_input_tokens as cache_read_input_tokens,
-    t.usage.cache_creation_input_tokens as cache_creation_input_tokens,
-    t.usage.cache_creation.ephemeral_1h_input_tokens as cache_creation_1h_input_tokens,
-    null as reasoning_output_tokens,
-    case
-        when t.usage.input_tokens is null and t.usage.output_tokens is null then 'missing'
-        when t.stop_reason is null then 'partial'
-        else 'final'
-    end as usage_quality,
-    t.cost_usd as reported_cost_usd,
-    t.claim
+    {turn_columns}
 from raw.turn t
 join raw.told m on m.message_key = t.turn_key
-join raw.config c
-    on c.provider_name is not distinct from t.provider_name
-    and c.service_tier is not distinct from t.usage.service_tier
-    and c.speed is not distinct from t.usage.speed
+{turn_config}
 
 -- name: tool_call
 select

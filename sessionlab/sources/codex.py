@@ -158,16 +158,6 @@ def _struct(members: Mapping[str, str]) -> str:
     return "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in members.items()) + ")"
 
 
-def _statements() -> Mapping[str, str]:
-    """Return the statements with the parts that several of them share."""
-    given = sections(__file__)
-    shared = {name: given[name] for name in ("shared", "runs", "configs")}
-    found = {name: text for name, text in given.items() if name not in shared}
-    for part, text in shared.items():
-        found = {name: statement.replace(f"{{{part}}}", text) for name, statement in found.items()}
-    return found
-
-
 SOURCE = TreeSource(
     name="codex",
     default_paths=default_paths,
@@ -187,7 +177,7 @@ SOURCE = TreeSource(
         "payload": _struct(_PAYLOAD),
     },
     text_columns={"type": "VARCHAR", **_TEXTS, "payload": _struct(_TEXT_PAYLOAD)},
-    statements=_statements(),
+    statements=sections(__file__),
     records=read_document,
     record_names=("*.json",),
 )

@@ -688,41 +688,48 @@ join raw.line l on l.line_key = t.turn_key
 -- name: usage_model_config
 {configs}
 
--- name: usage_turn
-select
-    t.turn_key,
-    t.session_key,
-    null as turn_index,
-    null as exchange_index,
-    null as invocation_key,
-    c.model_config_key,
-    case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
-    null as prompt_key,
-    null as first_call_key,
-    0 as is_sidechain,
-    l.at as started_at,
-    null as duration_us,
-    null as response_model,
-    null as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
-    u.input_tokens,
-    u.output_tokens,
-    u.cached_tokens as cache_read_input_tokens,
-    u.written_tokens as cache_creation_input_tokens,
-    u.reasoning_tokens as reasoning_output_tokens,
-    case when u.step_key is null then 'missing' else 'final' end as usage_quality,
-    null as reported_cost_usd,
-    u.claim
-from raw.turn t
-join raw.line l on l.line_key = t.turn_key
-left join raw.usage u using (step_key)
-left join raw.asked a using (turn_key)
+-- name: turn_columns
+-- What a turn has both among all facts and for the token usage alone.
+t.turn_key,
+t.session_key,
+null as invocation_key,
+c.model_config_key,
+case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
+null as first_call_key,
+0 as is_sidechain,
+null as duration_us,
+null as response_model,
+null as finish_reason_raw,
+null as error_type,
+u.input_tokens,
+u.output_tokens,
+u.cached_tokens as cache_read_input_tokens,
+u.written_tokens as cache_creation_input_tokens,
+u.reasoning_tokens as reasoning_output_tokens,
+case when u.step_key is null then 'missing' else 'final' end as usage_quality,
+null as reported_cost_usd,
+u.claim
+
+-- name: turn_usage
+left join raw.usage u on u.step_key = t.step_key
+left join raw.asked a on a.turn_key = t.turn_key
 left join raw.config c
     on c.provider_name is not distinct from a.provider_name
     and c.model is not distinct from a.model
     and c.effort is not distinct from a.effort
     and a.turn_key is not null
+
+-- name: usage_turn
+select
+    null as turn_index,
+    null as exchange_index,
+    null as prompt_key,
+    l.at as started_at,
+    null as finish_reason,
+    {turn_columns}
+from raw.turn t
+join raw.line l on l.line_key = t.turn_key
+{turn_usage}
 
 -- name: prepare_facts
 -- What a human said is there twice, as what happened and as an item; so an item alone is none where others are there
@@ -974,39 +981,15 @@ from raw.told
 
 -- name: turn
 select
-    t.turn_key,
-    t.session_key,
     m.turn_index,
     case when m.prompt_key is not null then m.prompt_index end as exchange_index,
-    null as invocation_key,
-    c.model_config_key,
-    case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
     m.prompt_key,
-    null as first_call_key,
-    0 as is_sidechain,
     m.created_at as started_at,
-    null as duration_us,
-    null as response_model,
     case when f.calls > 0 then 'tool_call' when f.has_ended then 'stop' end as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
-    u.input_tokens,
-    u.output_tokens,
-    u.cached_tokens as cache_read_input_tokens,
-    u.written_tokens as cache_creation_input_tokens,
-    u.reasoning_tokens as reasoning_output_tokens,
-    case when u.step_key is null then 'missing' else 'final' end as usage_quality,
-    null as reported_cost_usd,
-    u.claim
+    {turn_columns}
 from raw.turn t
 join raw.told m on m.message_key = t.turn_key
-left join raw.usage u on u.step_key = t.step_key
-left join raw.asked a on a.turn_key = t.turn_key
-left join raw.config c
-    on c.provider_name is not distinct from a.provider_name
-    and c.model is not distinct from a.model
-    and c.effort is not distinct from a.effort
-    and a.turn_key is not null
+{turn_usage}
 left join (
     select
         m.run_key as turn_key,

@@ -45,26 +45,6 @@ def recognises_file(path: str, records: Sequence[Mapping[str, Any]]) -> bool | N
     return False if records else None
 
 
-_OF_DATABASES = sections(__file__)
-_OF_FILES = sections(__file__.replace("goose.py", "goose_files.py"))
-
-
-def _statements(own: Mapping[str, str], *prepare: str, texts: str) -> dict[str, str]:
-    """Return the statements for one form of the history.
-
-    Args:
-        own: Those of that form, which come before those for both.
-        prepare: The sections that prepare it, in this order.
-        texts: The section that says what its texts are.
-    """
-    both = {**_OF_DATABASES, **own}
-    return {
-        **both,
-        "prepare": ";\n".join(both[name] for name in prepare),
-        **{name: f"with\n{both[texts]}\n{both[name]}" for name in ("message_text", "tool_call_text")},
-    }
-
-
 SOURCES = [
     WholeSource(
         name="goose",
@@ -110,7 +90,7 @@ SOURCES = [
                 "is_compaction",
             ),
         },
-        statements=_statements({}, "prepare_macros", "prepare_database", "prepare", texts="database_texts"),
+        statements=sections(__file__),
     ),
     TreeSource(
         name="goose",
@@ -132,6 +112,6 @@ SOURCES = [
             "accumulated_total_tokens": "VARCHAR",
         },
         text_columns={"role": "VARCHAR", "content": "JSON"},
-        statements=_statements(_OF_FILES, "prepare_macros", "prepare_files", "prepare", texts="files_texts"),
+        statements=sections(__file__, "goose_files.sql"),
     ),
 ]

@@ -1,8 +1,9 @@
 -- goose: messages hold blocks, and one response of the model may be several messages. What it used is told by a ledger,
 -- by the messages themselves, or only by the sums of the session. The database and the older files (goose_files.sql) are
--- brought to the same tables: chat, entry, ledger and what was heard. All that follows is the same for both.
+-- brought to the same tables: chat, entry, ledger and what was heard. All that follows is the same for both, but for the
+-- sections that goose_files.sql has as well.
 
--- name: prepare_macros
+-- name: macros
 -- Seconds since 1970, before the year 10000, as microseconds; some have written milliseconds.
 create macro raw.moment(given) as
     case
@@ -110,7 +111,7 @@ create macro raw.result_of(result) as
             result.value::varchar)
     end;
 
--- name: prepare_database
+-- name: gathered
 -- Of sessions with the same id the first is read. Messages whose session is gone have one all the same.
 create table raw.chat as
 select
@@ -225,7 +226,7 @@ select
     left(raw.result_of(b.toolResult), 60) as result_head
 from raw.said;
 
--- name: prepare
+-- name: posted
 create table raw.piece as
 select *
 from raw.heard;
@@ -465,6 +466,11 @@ select
     created_at,
     turn_key
 from raw.result;
+
+-- name: prepare
+{macros};
+{gathered};
+{posted}
 
 -- name: prepare_facts
 create table raw.told as
@@ -868,10 +874,11 @@ from (
 where tool_call_key is not null
 order by tool_result_key
 
--- name: database_texts
+-- name: texts
 said as (select * from raw.said)
 
 -- name: message_text
+with {texts}
 select
     m.message_key,
     raw.result_of(s.b.toolResult) as content,
@@ -909,6 +916,7 @@ group by m.message_key
 order by message_key
 
 -- name: tool_call_text
+with {texts}
 select
     s.piece_key as tool_call_key,
     s.b.toolCall.value.arguments as arguments

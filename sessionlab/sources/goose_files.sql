@@ -45,7 +45,7 @@ accumulated_total_tokens
 role,
 content
 
--- name: prepare_files
+-- name: gathered
 create table raw.chat as
 select
     f.file_key as session_key,
@@ -123,7 +123,7 @@ from (
     where role is not null and len(blocks) < 65535
 );
 
--- name: files_texts
+-- name: texts
 said as (
     select
         line_key as entry_key,

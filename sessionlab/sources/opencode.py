@@ -135,26 +135,6 @@ def _store(folder: str) -> str:
     return hashlib.sha256(os.fsencode(database)).hexdigest()[:8]
 
 
-_OF_DATABASES = sections(__file__)
-_OF_FILES = sections(__file__.replace("opencode.py", "opencode_storage.py"))
-
-
-def _statements(own: Mapping[str, str], *prepare: str, texts: str) -> dict[str, str]:
-    """Return the statements for one form of the history.
-
-    Args:
-        own: Those of that form, which come before those for both.
-        prepare: The sections that prepare it, in this order.
-        texts: The section that says what its texts are.
-    """
-    both = {**_OF_DATABASES, **own}
-    return {
-        **both,
-        "prepare": ";\n".join(both[name] for name in prepare),
-        **{name: f"with\n{both[texts]}\n{both[name]}" for name in ("message_text", "tool_call_text")},
-    }
-
-
 SOURCES = [
     WholeSource(
         name="opencode",
@@ -186,9 +166,7 @@ SOURCES = [
             "part": ("id", "message_id", "time_created", "data"),
             "session_message": ("id", "session_id", "type", "seq", "time_created", "data"),
         },
-        statements=_statements(
-            {}, "prepare_macros", "prepare_database", "prepare", "prepare_database_texts", texts="database_texts"
-        ),
+        statements=sections(__file__),
     ),
     TreeSource(
         name="opencode",
@@ -198,8 +176,6 @@ SOURCES = [
         records=records,
         columns=dict.fromkeys(("record", "store", "id", "session_id", "worktree", "json"), "VARCHAR"),
         text_columns={"record": "VARCHAR", "json": "VARCHAR"},
-        statements=_statements(
-            _OF_FILES, "prepare_macros", "prepare_storage", "prepare", "prepare_storage_texts", texts="storage_texts"
-        ),
+        statements=sections(__file__, "opencode_storage.sql"),
     ),
 ]

@@ -1,8 +1,8 @@
 -- opencode: a message holds what is known of an answer, and its parts what was said. The database and the older files
 -- (opencode_storage.sql) are brought to the same tables: chat, entry and what was heard. All that follows is the same
--- for both, but for the session and the problem.
+-- for both, but for the sections that opencode_storage.sql has as well.
 
--- name: prepare_macros
+-- name: macros
 -- Milliseconds since 1970, before the year 10000, as microseconds.
 create macro raw.moment(given) as
     case when try_cast(given as double) between 0 and 253402300799999
@@ -134,7 +134,7 @@ create macro raw.odd_tokens(t) as
 -- JSON that can be read; NULL where it cannot.
 create macro raw.checked(text) as case when json_valid(raw.readable(text)) then raw.readable(text) end;
 
--- name: prepare_database
+-- name: gathered
 -- Of sessions with the same id the first is read. Messages whose session is gone have one all the same.
 create table raw.chat as
 select
@@ -359,7 +359,7 @@ join (
     where contains(data, '"error"')
 ) d on d.is_newer = e.is_newer and d._row = e._row;
 
--- name: prepare
+-- name: posted
 create table raw.piece as
 select
     * exclude (failure, ending),
@@ -585,7 +585,7 @@ from raw.turn t
 join raw.known k using (entry_key)
 where t.error_name is not null and t.has_answer;
 
--- name: prepare_database_texts
+-- name: wanted
 create view raw.wanted as
 select *
 from raw.post
@@ -595,6 +595,12 @@ create view raw.wanted_entry as
 select entry_key
 from raw.known
 where not is_copy;
+
+-- name: prepare
+{macros};
+{gathered};
+{posted};
+{wanted}
 
 -- name: prepare_facts
 create table raw.told as
@@ -821,11 +827,12 @@ join raw.known k using (entry_key)
 where p.type = 'tool' and p.outcome is not null and not k.is_copy
 order by p.piece_key
 
--- name: database_texts
+-- name: texts
 said as (select * from raw.said),
 failure as (select * from raw.failure)
 
 -- name: message_text
+with {texts}
 select
     m.message_key,
     case when m.form = 'result' then s.result else s.text end as content,
@@ -865,6 +872,7 @@ group by m.message_key, m.form, m.kind
 order by message_key
 
 -- name: tool_call_text
+with {texts}
 select
     s.piece_key as tool_call_key,
     s.arguments

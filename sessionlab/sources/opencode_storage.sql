@@ -30,7 +30,7 @@ case when record = 'part' then right(coalesce(json ->> '$.state.output', json ->
 record,
 json
 
--- name: prepare_storage
+-- name: gathered
 -- A session that lies in two places is one, and the one that was written last tells of it.
 create table raw.chat as
 select
@@ -131,7 +131,7 @@ select distinct
     session_id
 from raw.claimed;
 
--- name: prepare_storage_texts
+-- name: wanted
 -- What a file's texts are must not hang on other files, so there may be more than the facts ask for.
 create view raw.wanted as
 select *
@@ -141,7 +141,7 @@ create view raw.wanted_entry as
 select entry_key
 from raw.known;
 
--- name: storage_texts
+-- name: texts
 said as (
     select
         e.entry_key,
