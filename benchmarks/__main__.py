@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from benchmarks import foreign, importing, reading, recording, transcripts
+from benchmarks import browsing, foreign, importing, reading, recording, transcripts
 from benchmarks.timing import Line
 
 _MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sample_data", "make_sample.py")
 
 
-_PARTS = ("importing", "recording", "reading", "foreign", "transcripts")
+_PARTS = ("importing", "recording", "reading", "foreign", "transcripts", "browsing")
 
 
 @click.command(help=__doc__)
@@ -64,6 +64,8 @@ def _lines(part: str, sizes: tuple[int, ...], folder: str, runs: int, status: St
         yield from importing.lines(folder, runs=runs)
     elif part == "recording":
         yield from recording.lines(folder, runs=runs)
+    elif part == "browsing":
+        yield from browsing.lines(folder, runs=runs)
     for size in sizes if part in ("reading", "foreign") else ():
         status.update(f"{part}: {size:,} messages …")
         if part == "foreign":

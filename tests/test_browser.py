@@ -271,7 +271,7 @@ def test_the_open_session_is_seen_and_set_in_python(own: Lab) -> None:
     browser.session_id = second
     browser.session_id = ""
     assert [message["op"] for message in messages] == ["session", "session", "closed"]
-    assert messages[1]["head"]["name"] == "second"
+    assert messages[1]["head"]["label"] == "second"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_transcript_marks_models_settings_errors_branches_and_reasoning(path: 
         browser.session_id = lab.frame("sessions").session_id[0]
         telling = browser._telling
     assert telling is not None
-    items = telling.items
+    items = telling.items(0, len(telling))
     changes = [item["changes"] for item in items]
     assert any("temperature: 0.2 → 0.7" in found for found in changes)
     assert any("request_model: claude-sonnet-4-5 → claude-haiku-4-5" in " ".join(found) for found in changes) or any(
@@ -386,7 +386,7 @@ def test_long_texts_are_cut_for_the_page_and_given_whole_when_asked(path: str) -
         for place, part in ((0, "content"), (1, "reasoning"), (1, "result:0"), (1, "arguments:0")):
             ask(browser, "whole", key=key, place=place, part=part)
         assert browser._telling is not None
-        assert browser._telling.items[0]["message"]["content"] == [long[:CUT], len(long)]
+        assert browser._telling.items(0, 1)[0]["message"]["content"] == [long[:CUT], len(long)]
         texts = [message["text"] for message in messages]
         assert texts[:3] == [long] * 3
         assert long in texts[3]

@@ -6,7 +6,7 @@ const MOST_PX = 12_000_000; // browsers draw no elements that are much higher
 const COLUMNS = [
   { name: "started_at", title: "Started", width: 132, show: (v) => when(v) },
   { name: "name", title: "Session", width: 170, grows: true, show: (v) => v },
-  { name: "cost_usd", title: "Cost", width: 74, isNumber: true, show: (v) => dollars(v) },
+  { name: "cost_usd", title: "Cost", width: 80, isNumber: true, show: (v) => dollars(v) },
   { name: "tokens", title: "Tokens", width: 68, isNumber: true, show: (v) => short(v) },
   { name: "turn_count", title: "Turns", width: 58, isNumber: true, show: (v) => whole(v) },
   { name: "error_count", title: "Errors", width: 60, isNumber: true, show: (v) => (v ? whole(v) : "") },
@@ -198,6 +198,7 @@ function makeList({ model, send, listen, id, say }) {
     }
     isNew = false;
     serial = message.serial;
+    grid.dataset.serial = serial;
     pages.set(0, message.rows);
     asked = new Set([0]);
     active = Math.max(0, Math.min(active, total - 1));
@@ -228,6 +229,7 @@ function makeList({ model, send, listen, id, say }) {
         : sums.sessions === of
           ? plural(of, "session")
           : `${whole(sums.sessions)} of ${plural(of, "session")}`,
+      picked ? `${whole(total)} listed` : "",
       plural(sums.turns, "turn"),
       sums.tokens == null ? "" : `${short(sums.tokens)} tokens`,
       cost,

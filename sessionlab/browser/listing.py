@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ COLUMNS = (
     "directory",
     "parent_session_id",
     "started_at",
+    "ended_at",
     "duration_s",
     "turn_count",
     "tool_call_count",
@@ -37,6 +39,7 @@ COLUMNS = (
     "cost_usd",
     "cost_status",
     "first_prompt",
+    "origin",
 )
 ROW = (
     "source",
@@ -55,7 +58,7 @@ ROW = (
     "cost_status",
     "first_prompt",
 )
-"""The values of a row as the page shows it."""
+"""The values of a row as the page shows it; the key comes first."""
 SORTABLE = tuple(name for name in ROW if name not in ("session_id", "cost_status", "first_prompt"))
 _SHOWN_TEXT = 160
 _MOST_CHOICES = 500
@@ -68,10 +71,6 @@ class Listing:
 
     def __init__(self, sessions: pa.Table, failed_turns: Mapping[tuple[str, str], int], zone: str) -> None:
         self.table = sessions
-        self.keys: list[tuple[str, str]] = list(
-            zip(sessions.column("source").to_pylist(), sessions.column("session_id").to_pylist(), strict=True)
-        )
-        self._rows_by_key = {key: row for row, key in enumerate(self.keys)}
         self.error_count = self._numbers("tool_error_count", 0).astype(np.int64)
         for key, count in failed_turns.items():
             if (row := self._rows_by_key.get(key)) is not None:
@@ -89,7 +88,16 @@ class Listing:
         self._bins = _Bins(self.started_us, self.has_time, zone)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return int(self.table.num_rows)
+
+    @cached_property
+    def keys(self) -> list[tuple[str, str]]:
+        """The source and id of each session."""
+        return list(zip(*(self.table.column(name).to_pylist() for name in ("source", "session_id")), strict=True))
+
+    @cached_property
+    def _rows_by_key(self) -> dict[tuple[str, str], int]:
+        return {key: row for row, key in enumerate(self.keys)}
 
     @classmethod
     def of(cls, lab: Lab, zone: str) -> Listing:
@@ -110,6 +118,11 @@ class Listing:
             return self._rows_by_key.get((source, session_id))
         return next((row for row, key in enumerate(self.keys) if key[1] == session_id), None)
 
+    def session(self, row: int) -> dict[str, Any]:
+        """Return what is told of one session, by the names of the frame's columns."""
+        found: dict[str, Any] = self.table.slice(row, 1).to_pylist()[0]
+        return found
+
     def family(self, row: int) -> list[dict[str, Any]]:
         """Return what is told of the session that started one, if it is here, and of those that it started."""
         source, session_id = self.keys[row]
@@ -123,18 +136,13 @@ class Listing:
         return found
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
-        """Return for each filter with choices its values, each with how many sessions have it; the most used first."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for name, column in (("source", "source"), ("agent_name", "agent_name"), ("directory", "directory")):
-            counts = Counter(
-                {
-                    row["values"]: row["counts"]
-                    for row in self.table.column(column).drop_null().value_counts().to_pylist()
-                }
-            )
+        """Return for each filter with choices its values, each with how many sessions have it; the most used ones."""
+        columns = {name: self.table.column(name) for name in ("source", "agent_name", "directory")}
+        columns["model"] = pc.list_flatten(self.table.column("models"))
+        found = {}
+        for name, column in columns.items():
+            counts = Counter({row["values"]: row["counts"] for row in column.drop_null().value_counts().to_pylist()})
             found[name] = sorted(counts.most_common(_MOST_CHOICES))
-        models = Counter(model for models in self.table.column("models").to_pylist() for model in models or ())
-        found["model"] = sorted(models.most_common(_MOST_CHOICES))
         return found
 
     def mask(self, filters: Filters, with_text: NDArray[np.bool_] | None) -> NDArray[np.bool_]:

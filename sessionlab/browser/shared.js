@@ -28,7 +28,7 @@ function short(n) {
 function dollars(v) {
   if (v == null) return "";
   if (v === 0) return "$0";
-  if (Math.abs(v) < 0.0001) return "< $0.0001";
+  if (Math.abs(v) < 0.0001) return "<$0.0001";
   return v < 0.01
     ? `$${v.toPrecision(2)}`
     : `$${v.toLocaleString("en", { minimumFractionDigits: v < 1 ? 3 : 2, maximumFractionDigits: v < 1 ? 3 : 2 })}`;

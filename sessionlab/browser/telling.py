@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
@@ -35,39 +36,63 @@ _OF_CALL = ("tool_name", "status", "exit_code", "duration_s")
 _NO_SETTINGS = {"source", "model_config_id", "first_used_at", "last_used_at", "session_count", "turn_count"}
 _SETTING_SHOWN = 120
 
-Item = Mapping[str, Any]
-
 
 class Telling:
-    """One session's items; immutable.
+    """One session as the page shows it; immutable.
 
     Attributes:
         head: What is told of the session itself, with its parent and the sessions that it started.
-        items: The messages and tool calls in order.
         errors: The places of the items in which something failed.
     """
 
     def __init__(self, transcript: Transcript, configs: Mapping[str, Row], family: Sequence[Row]) -> None:
-        self._steps = transcript.steps
         self.head = _head(transcript.session, family)
-        self.items = list(_items(self._steps, configs))
-        self.errors = [place for place, item in enumerate(self.items) if item["is_error"]]
+        self._steps = transcript.steps
+        self._changes = _changes(self._steps, configs)
+        self._place_of = {
+            step.message["message_index"]: place for place, step in enumerate(self._steps) if step.message is not None
+        }
+        # Where a branch begins, the message that it follows says so too; a call's result is no item of its own.
+        self._branches: dict[int, list[int]] = defaultdict(list)
+        for place, step in enumerate(self._steps):
+            if step.follows in self._place_of:
+                self._branches[self._place_of[step.follows]].append(place)
+        self.errors = [place for place, step in enumerate(self._steps) if _is_error(step)]
+
+    def __len__(self) -> int:
+        return len(self._steps)
 
     @classmethod
-    def of(cls, lab: Lab, source: str, session_id: str, family: Sequence[Row]) -> Telling:
-        """Read one session; `family` are rows of the session that started it and of those that it started.
+    def of(cls, lab: Lab, session: Row, family: Sequence[Row]) -> Telling:
+        """Read one session, of which its row is known, and rows of the one that started it and of those it started.
 
         Raises:
-            FrameError: There is no such session any more.
             HistoryFileError: A history cannot be read.
         """
+        source, session_id = session["source"], session["session_id"]
         with lab.snapshot():
-            try:
-                transcript = read_transcript(lab, source, session_id)
-            except IndexError as error:
-                raise FrameError(f"The session {session_id!r} is not in the histories any more.") from error
-            configs = lab.frame("model_configs", source=source, session_id=session_id, to="arrow").to_pylist()
+            transcript = read_transcript(lab, source, session_id, session)
+            configs: list[Row] = []
+            if len({turn["model_config_id"] for turn in transcript.turns} - {None}) > 1:
+                configs = lab.frame("model_configs", source=source, session_id=session_id, to="arrow").to_pylist()
         return cls(transcript, {row["model_config_id"]: row for row in configs}, family)
+
+    def items(self, start: int, end: int) -> list[dict[str, Any]]:
+        """Return the messages and tool calls at some places."""
+        return [self._item(place) for place in range(start, min(end, len(self)))]
+
+    def _item(self, place: int) -> dict[str, Any]:
+        step = self._steps[place]
+        return {
+            "place": place,
+            "message": None if step.message is None else _message(step.message),
+            "turn": None if step.turn is None else _turn(step.turn),
+            "calls": [_call(call) for call in step.tool_calls],
+            "changes": self._changes.get(place, []),
+            "follows": None if step.follows is None else self._place_of.get(step.follows),
+            "branches": self._branches.get(place, []),
+            "is_error": _is_error(step),
+        }
 
     def places_of(self, text: str | None) -> list[int]:
         """Return the places of the items in which a text stands, in any case."""
@@ -86,9 +111,12 @@ class Telling:
         return str(row[name] or "")
 
     def first_change(self, other: Telling) -> int:
-        """Return the place of the first item that is another one there."""
-        pairs = zip(self.items, other.items, strict=False)
-        return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(self.items), len(other.items)))
+        """Return the first place at which something else is shown there."""
+        pairs = enumerate(zip(self._steps, other._steps, strict=False))
+        steps = next((place for place, (a, b) in pairs if a != b), min(len(self), len(other)))
+        places = self._branches.keys() | other._branches.keys()
+        branched = [place for place in places if self._branches.get(place) != other._branches.get(place)]
+        return min([steps, *branched])
 
 
 def _texts(step: Step) -> Iterator[str | None]:
@@ -127,33 +155,6 @@ def _label(session: Row) -> str:
     return short(session["name"]) or short(session["first_prompt"]) or str(session["session_id"])
 
 
-def _items(steps: Sequence[Step], configs: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
-    # Where a message is the start of a branch, the one that it follows says where else it went on.
-    branches: dict[int, list[int]] = {}
-    place_of = {step.message["message_index"]: place for place, step in enumerate(steps) if step.message is not None}
-    for place, step in enumerate(steps):
-        if step.follows is not None and step.follows in place_of:
-            branches.setdefault(place_of[step.follows], []).append(place)
-    last: dict[bool, Row] = {}
-    for place, step in enumerate(steps):
-        turn = step.turn
-        changes: list[str] = []
-        if turn is not None:
-            lane = bool(turn["is_sidechain"])  # a subagent has a model of its own
-            changes = list(_changes(last.get(lane), turn, configs))
-            last[lane] = turn
-        yield {
-            "place": place,
-            "message": None if step.message is None else _message(step.message),
-            "turn": None if turn is None else _turn(turn),
-            "calls": [_call(call) for call in step.tool_calls],
-            "changes": changes,
-            "follows": place_of.get(step.follows) if step.follows is not None else None,
-            "branches": branches.get(place, []),
-            "is_error": _is_error(step),
-        }
-
-
 def _message(row: Row) -> dict[str, Any]:
     return {
         "index": row["message_index"],
@@ -189,10 +190,20 @@ def _is_error(step: Step) -> bool:
     return step.message is not None and step.message["kind"] == "error"
 
 
-def _changes(before: Row | None, now: Row, configs: Mapping[str, Row]) -> Iterator[str]:
-    """Yield what is another one than in the turn before: the model that answered, or settings."""
-    if before is None:
-        return
+def _changes(steps: Sequence[Step], configs: Mapping[str, Row]) -> dict[int, list[str]]:
+    """Return at which places the model that answers, or its settings, are others than in the turn before."""
+    found: dict[int, list[str]] = {}
+    last: dict[bool, Row] = {}
+    for place, step in enumerate(steps):
+        if step.turn is not None:
+            lane = bool(step.turn["is_sidechain"])  # a subagent has a model of its own
+            if lane in last and (changes := list(_changes_between(last[lane], step.turn, configs))):
+                found[place] = changes
+            last[lane] = step.turn
+    return found
+
+
+def _changes_between(before: Row, now: Row, configs: Mapping[str, Row]) -> Iterator[str]:
     models = _model(before), _model(now)
     if None not in models and models[0] != models[1]:
         yield f"model: {models[0]} → {models[1]}"

@@ -314,9 +314,8 @@ class SessionBrowser(anywidget.AnyWidget):
         return int(places[0]) if len(places) else None
 
     def _page(self, start: int) -> list[list[Any]]:
-        rows = self._listed()[start : start + _PAGE].tolist()
-        shown = self._listing.shown(rows)
-        return [[*values, self._listing.keys[row] in self._picked] for row, values in zip(rows, shown, strict=True)]
+        rows = self._listing.shown(self._listed()[start : start + _PAGE].tolist())
+        return [[*row, (row[0], row[1]) in self._picked] for row in rows]
 
     # The transcript
 
@@ -328,27 +327,29 @@ class SessionBrowser(anywidget.AnyWidget):
 
     def _told(self, key: tuple[str, str]) -> Telling:
         row = self._listing.row_of(key[1], key[0])
-        return Telling.of(self._lab, *key, [] if row is None else self._listing.family(row))
+        if row is None:
+            raise FrameError(f"The session {key[1]!r} is not in the histories any more.")
+        return Telling.of(self._lab, self._listing.session(row), self._listing.family(row))
 
     def _send_session(self, unchanged: int) -> None:
         telling = self._telling
         if telling is None or self._open is None:
             return
         places = np.flatnonzero(self._listed() == self._listing.row_of(self._open[1], self._open[0]))
-        chunk = min(unchanged, max(0, len(telling.items) - 1)) // _CHUNK
+        chunk = min(unchanged, max(0, len(telling) - 1)) // _CHUNK
         self.send(
             {
                 "op": "session",
                 "key": list(self._open),
                 "row": int(places[0]) if len(places) and not unchanged else None,
                 "head": telling.head,
-                "total": len(telling.items),
+                "total": len(telling),
                 "chunk_size": _CHUNK,
                 "errors": telling.errors,
                 "hits": telling.places_of(self._asked.text),
                 "unchanged": unchanged,
                 "chunk": chunk,
-                "items": telling.items[chunk * _CHUNK : (chunk + 1) * _CHUNK],
+                "items": telling.items(chunk * _CHUNK, (chunk + 1) * _CHUNK),
             }
         )
 
@@ -387,8 +388,6 @@ class SessionBrowser(anywidget.AnyWidget):
 
     def _on_open(self, content: Mapping[str, Any]) -> None:
         source, session_id = str(content["source"]), str(content["session_id"])
-        if self._listing.row_of(session_id, source) is None:
-            raise FrameError(f"The session {session_id!r} is not in the histories any more.")
         self._open_session((source, session_id))
 
     def _on_pick(self, content: Mapping[str, Any]) -> None:
@@ -407,7 +406,7 @@ class SessionBrowser(anywidget.AnyWidget):
     def _on_chunk(self, content: Mapping[str, Any]) -> None:
         if self._telling is not None and list(self._open or ()) == content.get("key"):
             chunk = int(content["chunk"])
-            items = self._telling.items[chunk * _CHUNK : (chunk + 1) * _CHUNK]
+            items = self._telling.items(chunk * _CHUNK, (chunk + 1) * _CHUNK)
             self.send({"op": "chunk", "key": list(self._open or ()), "chunk": chunk, "items": items})
 
     def _on_whole(self, content: Mapping[str, Any]) -> None:
@@ -446,7 +445,7 @@ class SessionBrowser(anywidget.AnyWidget):
             return
         before, self._telling = self._telling, self._told(self._open)
         unchanged = before.first_change(self._telling)
-        is_same = unchanged == len(before.items) == len(self._telling.items) and before.head == self._telling.head
+        is_same = unchanged == len(before) == len(self._telling) and before.head == self._telling.head
         if not is_same:
             self._send_session(unchanged)
 

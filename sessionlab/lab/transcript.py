@@ -82,8 +82,14 @@ def _as_result(message: Row) -> tuple[Any, Any]:
     return message["turn_id"], message["content"]
 
 
-def read_transcript(lab: Lab, source: str, session_id: str) -> Transcript:
+def read_transcript(lab: Lab, source: str, session_id: str, session: Row | None = None) -> Transcript:
     """Return one session, all of one moment.
+
+    Args:
+        lab: The lab.
+        source: The session's tool.
+        session_id: Its id.
+        session: Its row of `sessions` where somebody has it already: finding one among many takes a while.
 
     Raises:
         HistoryFileError: A history cannot be read.
@@ -92,7 +98,7 @@ def read_transcript(lab: Lab, source: str, session_id: str) -> Transcript:
     without_texts = [column.name for column in FRAMES["turns"].columns if column.text is None]
     with lab.snapshot():
         return Transcript(
-            session=lab.frame("sessions", to="arrow", **one).to_pylist()[0],
+            session=session or lab.frame("sessions", to="arrow", **one).to_pylist()[0],
             messages=lab.frame("messages", to="arrow", **one).to_pylist(),
             turns=lab.frame("turns", columns=without_texts, to="arrow", **one).to_pylist(),
             tool_calls=lab.frame("tool_calls", to="arrow", **one).to_pylist(),
