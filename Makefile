@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 READY := $(VENV)/ready
+CHROMIUM := $(VENV)/chromium-path
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pictures sample bench clean
+.PHONY: help demo test chromium lint format pictures sample bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,11 +17,17 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 
+$(CHROMIUM): $(READY)
+	$(BIN)/python scripts/find_chromium.py
+
 demo: $(READY)  ## show real frames of the sample store
 	@$(BIN)/python scripts/demo.py
 
-test: $(READY)  ## run every test
+test: $(READY) $(CHROMIUM)  ## run every test
 	$(BIN)/python -m pytest
+
+chromium: $(READY)  ## look anew for the browser that tests and pictures need, and install one where there is none
+	$(BIN)/python scripts/find_chromium.py
 
 lint: $(READY)  ## formatting, style, types, and that imports point down
 	$(BIN)/ruff format --check .
@@ -33,7 +40,7 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pictures: $(READY)  ## make the pictures of the README anew
+pictures: $(READY) $(CHROMIUM)  ## make the pictures of the README anew
 	$(BIN)/python scripts/make_pictures.py
 
 sample: $(READY)  ## make the sample histories anew

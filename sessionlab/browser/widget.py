@@ -98,6 +98,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self._open: tuple[str, str] | None = None
         self._telling: Telling | None = None
         self._serial = 0
+        self._sent: NDArray[np.int64] | None = None
         self._rows: NDArray[np.int64] | None = None
         super().__init__(filters=self._asked.plain(), height_px=height_px)
         self.on_msg(self._on_message)
@@ -289,7 +290,9 @@ class SessionBrowser(anywidget.AnyWidget):
         rows = self._listed()
         listing = self._listing
         picks = [row for key in self._picked if (row := listing.row_of(key[1], key[0])) is not None]
-        self._serial += 1
+        if rows is not self._sent:  # ticks change no row's place, so what the page says of places stays true
+            self._sent = rows
+            self._serial += 1
         self.send(
             {
                 "op": "list",

@@ -7,6 +7,7 @@ import click
 import sessionlab
 from sessionlab.cli.importing import import_command
 from sessionlab.cli.looking import search, show
+from sessionlab.cli.notebooks import lab_command
 from sessionlab.cli.reading import frame, sql
 from sessionlab.cli.running import Commands
 from sessionlab.cli.sources import sources
@@ -19,5 +20,5 @@ def main() -> None:
     """Read the histories of AI agents as tables, and look after the store that sessions are recorded to."""
 
 
-for _command in (sources, import_command, frame, sql, search, show, db):
+for _command in (sources, import_command, frame, sql, search, show, lab_command, db):
     main.add_command(_command)
