@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SESSIONS = 100_000
 MESSAGES = 5_000
 _CELLS = (
-    "import sessionlab\nlab = sessionlab.open({path!r})\nlab.browse().frame('sessions')['session_id'].size",
+    "import sessionlab\nlab = sessionlab.open({path!r})\nlab.frame('sessions')['session_id'].size",
     "browser = lab.browse()\nbrowser",
     "counts = lab.frame('sessions', columns=['session_id', 'message_count']).set_index('session_id')\n"
     "long = counts['message_count'].idxmax()",
@@ -86,10 +86,12 @@ def lines(folder: str, *, runs: int) -> Iterator[Line]:
 def _measured(page: Page, notebook: Notebook, *, runs: int) -> Iterator[Line]:
     shown = f"() => {_TOTALS} === '{SESSIONS:,} sessions' && {_FIRST}"
     firsts = []
-    for _ in range(runs):
+    for _ in range(runs + 1):
         firsts.append(page.evaluate(_TIME, [_RUN.format(cell=1), shown]) / 1_000)
         page.evaluate("() => document.querySelector('.slb').remove()")
-    yield Line(work=f"browser: {SESSIONS:,} sessions, run to paint", ours_s=statistics.median(firsts), aim="< 0.5 s")
+    label = f"browser: {SESSIONS:,} sessions, run to paint"
+    yield Line(work=f"{label}, for the first time", ours_s=firsts[0], aim="< 0.5 s")
+    yield Line(work=f"{label}, again", ours_s=statistics.median(firsts[1:]), aim="< 0.5 s")
     notebook.run(1)
     page.wait_for_function(shown)
     places = [SESSIONS // (runs + 1) * n for n in range(1, runs + 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from datetime import UTC, datetime
 from functools import cache
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from sessionlab import Lab
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "sample_data"))
+
+from large_store import write_large  # noqa: E402 -- the sample's own scripts are no package
+
 SAMPLES = ("history.db", "claude_code", "codex", "awful_aj/aj.db", "llm")
 
 
@@ -193,6 +198,23 @@ def test_nothing_known_is_not_zero(path: str) -> None:
         assert (totals["tokens"], totals["cost_usd"], totals["turns"]) == (None, None, 0)
 
 
+def test_a_zone_that_is_not_known_here_is_taken_for_utc(own: Lab) -> None:
+    browser = own.browse()
+    messages = said(browser)
+    for zone in ("Etc/Unknown", "../etc/passwd", None, "é"):
+        ask(browser, "hello", zone=zone)
+    assert [message["op"] for message in messages].count("list") == 4
+
+
+def test_thousands_of_sessions_are_ticked_at_once(path: str) -> None:
+    Recorder(path).close()
+    write_large(path, 8_000, [2] * 4_000)
+    with sessionlab.open(path) as lab:
+        browser = lab.browse()
+        browser.selected = lab.frame("sessions").session_id.tolist()
+        assert len(browser.frame("turns")) == len(lab.frame("turns"))
+
+
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Apia"])
 def test_the_bars_of_the_chart_hold_every_session_that_has_a_time_once(lab: Lab, zone: str) -> None:
     browser = lab.browse()
@@ -296,6 +318,25 @@ def test_what_cannot_be_is_an_error_that_says_so_and_changes_nothing(
     assert len(browser.frame("sessions")) == 2
 
 
+def test_what_a_browser_holds_cannot_be_changed_where_nobody_would_see_it(own: Lab) -> None:
+    browser = own.browse(agent_name="coder")
+    with pytest.raises(TypeError, match="Set the whole"):
+        browser.filters["agent_name"] = "ops"
+    with pytest.raises(TypeError, match="Set the whole"):
+        browser.selected.append(ids(own)["second"])
+    browser.filters = {**browser.filters, "agent_name": "ops"}
+    assert browser.frame("sessions").name.tolist() == ["second"]
+
+
+def test_browsers_of_one_lab_see_what_came_between_them(path: str) -> None:
+    with Recorder(path) as recorder, sessionlab.open(path) as lab:
+        recorder.session("first").user("one")
+        assert len(lab.browse().frame("sessions")) == 1
+        recorder.session("second").user("two")
+        assert len(lab.browse().frame("sessions")) == 2
+        assert len(lab.browse()._listing) == 2
+
+
 def test_filters_are_taken_at_first_as_well(own: Lab) -> None:
     with pytest.raises(FrameError, match="no filter 'colour'"):
         own.browse(colour="red")
@@ -355,7 +396,7 @@ def test_a_transcript_marks_models_settings_errors_branches_and_reasoning(path: 
     assert len(telling.errors) == 2
     (branching,) = [item for item in items if item["follows"] is not None]
     assert items[branching["follows"]]["branches"] == [branching["place"]]
-    assert items[1]["message"]["reasoning"] == ["hmm", 3]
+    assert items[1]["message"]["reasoning"] == ["hmm", 3, False]
     assert items[1]["turn"]["input_tokens"] == 3
 
 
@@ -384,14 +425,18 @@ def test_long_texts_are_cut_for_the_page_and_given_whole_when_asked(path: str) -
         messages = said(browser)
         key = ["sessionlab", ids(lab)["first"]]
         for place, part in ((0, "content"), (1, "reasoning"), (1, "result:0"), (1, "arguments:0")):
-            ask(browser, "whole", key=key, place=place, part=part)
+            ask(browser, "whole", key=key, place=place, part=part, until=10 * len(long))
         assert browser._telling is not None
-        assert browser._telling.items(0, 1)[0]["message"]["content"] == [long[:CUT], len(long)]
+        assert browser._telling.items(0, 1)[0]["message"]["content"] == [long[:CUT], len(long), True]
         texts = [message["text"] for message in messages]
         assert texts[:3] == [long] * 3
         assert long in texts[3]
-        ask(browser, "whole", key=["sessionlab", "other"], place=0, part="content")
+        ask(browser, "whole", key=["sessionlab", "other"], place=0, part="content", until=10)
         assert len(messages) == 4
+        ask(browser, "whole", key=key, place=0, part="content", until=10)
+        assert (messages[-1]["text"], messages[-1]["is_cut"]) == (long[:10], True)
+        ask(browser, "copy", key=key, place=0)
+        assert messages[-1]["text"] == long
 
 
 def test_every_session_of_the_samples_can_be_shown_and_its_chunks_make_it_whole(lab: Lab) -> None:

@@ -344,7 +344,7 @@ def test_calls_and_reasoning_are_folded_and_unfold(bridge: Bridge, path: str) ->
 
 
 def test_a_long_text_is_cut_and_shown_and_copied_whole(bridge: Bridge, path: str) -> None:
-    long = "".join(f"word {n} " for n in range(20_000))
+    long = "".join(f"word {n} 🚢 " for n in range(20_000))
     with Recorder(path) as recorder, recorder.session("first") as session:
         session.user(long)
     with sessionlab.open(path) as lab:
@@ -356,8 +356,12 @@ def test_a_long_text_is_cut_and_shown_and_copied_whole(bridge: Bridge, path: str
         page.get_by_role("button", name="Copy message 1").click()
         page.wait_for_function("() => window.copied")
         assert page.evaluate("copied") == long
+        article.get_by_role("button", name="Show more of").click()
+        expect(article).to_contain_text("word 12000")
+        expect(article).not_to_contain_text("word 19999")
         article.get_by_role("button", name="Show all").click()
         expect(article).to_contain_text("word 19999")
+        expect(article.get_by_role("button", name="Show")).to_have_count(0)
 
 
 def test_hits_are_marked_and_the_next_one_is_a_key_away(bridge: Bridge, path: str) -> None:
@@ -405,6 +409,69 @@ def test_branches_and_subagents_can_be_followed(bridge: Bridge, path: str, lab: 
     page.locator(".slb-family button").last.click()
     bridge.until(lambda: browser.session_id != child.parent_session_id)
     expect(page.get_by_role("button", name="↑ started by")).to_be_visible()
+
+
+def test_json_is_shown_on_lines_of_its_own_and_no_number_becomes_another(bridge: Bridge, path: str) -> None:
+    arguments = '{"id": 12345678901234567890, "share": 1.0, "text": "a, {b}: \\"c\\"", "none": {}, "list": [1, []]}'
+    with Recorder(path) as recorder, recorder.session("first") as session:
+        session.assistant("Look.").tool_call("bash", arguments).result("done")
+    with sessionlab.open(path) as lab:
+        page = bridge.page
+        show(bridge, lab.browse(session_id=lab.frame("sessions").session_id[0]))
+        page.locator("article summary").click()
+        lines = page.locator("article pre").nth(1).inner_text().split("\n")
+        assert lines[:3] == ["{", '  "id": 12345678901234567890,', '  "share": 1.0,']
+        assert lines[3:5] == ['  "text": "a, {b}: \\"c\\"",', '  "none": {},']
+        assert "".join("".join(lines).split()) == "".join(arguments.split())
+
+
+def test_a_reader_at_the_end_sees_what_comes_and_one_who_is_not_keeps_the_place(bridge: Bridge, path: str) -> None:
+    with Recorder(path) as recorder, sessionlab.open(path) as lab:
+        session = recorder.session("first")
+        for n in range(38):
+            session.assistant(f"answer {n}\n" * 12)
+        page = bridge.page
+        show(bridge, lab.browse(session_id=session.session_id))
+        feed = page.get_by_role("feed", name="Transcript")
+        feed.evaluate("feed => { feed.scrollTop = feed.scrollHeight }")
+        with session.batch():
+            for n in range(38, 60):
+                session.assistant(f"answer {n}\n" * 12)
+        expect(page.locator("article[aria-posinset='60']")).to_be_in_viewport()
+        page.get_by_role("button", name="First message").click()
+        first = page.locator("article[aria-posinset='1']")
+        expect(first).to_be_focused()
+        session.assistant("one more")
+        page.get_by_text("61 messages").wait_for()
+        expect(first).to_be_in_viewport()
+        expect(first).to_be_focused()
+        top = feed.evaluate("feed => feed.scrollTop")
+        bridge.show_again(next(iter(bridge._widgets.values())))
+        expect(page.locator("article[aria-posinset='1']")).to_have_count(2)
+        assert feed.first.evaluate("feed => feed.scrollTop") == top
+
+
+def test_a_history_that_is_away_for_a_while_is_told_and_read_again(bridge: Bridge, path: str) -> None:
+    with Recorder(path) as recorder:
+        recorder.session("first").user("one")
+    with sessionlab.open(path) as lab:
+        page = bridge.page
+        show(bridge, lab.browse())
+        os.rename(path, path + ".away")
+        page.get_by_role("alert").get_by_text("history.db").wait_for()
+        os.rename(path + ".away", path)
+        expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)
+        with Recorder(path) as recorder:
+            recorder.session("second").user("two")
+        expect(totals(page)).to_have_text("2 sessions", timeout=15_000)
+
+
+def test_a_day_can_be_typed(bridge: Bridge, lab: Lab) -> None:
+    page, browser = bridge.page, show(bridge, lab.browse())
+    page.get_by_label("From day").focus()
+    page.keyboard.type("09222026", delay=60)
+    bridge.until(lambda: browser.filters.get("since", "")[:4] == "2026")
+    expect(page.get_by_label("From day")).to_have_value("2026-09-22")
 
 
 # Safe, and for all

@@ -30,9 +30,18 @@ MESSAGES = [*KEY, "message_id", "message_index", "kind", "invocation_id", "creat
 # Each function with the columns that it needs of each frame.
 NEEDED: dict[str, dict[str, list[str]]] = {
     "usage_over_time": {"token_usage": [*KEY, "turn_id", "started_at", "tokens", "cost_usd", "model"]},
-    "activity": {"turns": [*KEY, "started_at", "output_tokens", "cost_usd"]},
+    "activity": {"turns": [*KEY, "turn_index", "started_at", "output_tokens", "cost_usd"]},
     "compare": {
-        "turns": [*KEY, "cost_usd", "input_tokens", "output_tokens", "duration_s", "error_type", "response_model"]
+        "turns": [
+            *KEY,
+            "cost_usd",
+            "input_tokens",
+            "output_tokens",
+            "duration_s",
+            "error_type",
+            "response_model",
+            "request_model",
+        ]
     },
     "config_changes": {
         "turns": [*KEY, "turn_id", "turn_index", "started_at", "model_config_id", "is_sidechain"],
@@ -86,8 +95,8 @@ NEEDED: dict[str, dict[str, list[str]]] = {
         "token_usage": [*KEY, "turn_id", "token_type", "tokens", "cost_usd"],
     },
     "time_spent": {
-        "turns": [*KEY, "started_at", "duration_s"],
-        "tool_calls": [*KEY, "started_at", "duration_s"],
+        "turns": [*KEY, "turn_index", "started_at", "duration_s"],
+        "tool_calls": [*KEY, "tool_call_index", "started_at", "duration_s"],
         "messages": [*KEY, "created_at", "role", "kind", "is_sidechain"],
     },
     "expensive_sessions": {

@@ -167,9 +167,20 @@ def test_one_value_alone_stands_alone_and_null_is_no_value() -> None:
     assert len(mining.compare(frame("turns", {"cost_usd": 1.0}))) == 0
 
 
+def test_a_call_that_failed_counts_with_the_model_that_was_asked() -> None:
+    rows: list[dict[str, Any]] = [
+        {"request_model": "x", "response_model": "x"},
+        {"request_model": "x", "response_model": None, "error_type": "RateLimitError"},
+        {"request_model": "x", "response_model": "y"},
+    ]
+    rates = mining.compare(frame("turns", *({"session_id": "s", **row} for row in rows)))
+    rates = rates[(rates["unit"] == "turn") & (rates["metric"] == "error_rate") & (rates["role"] != "difference")]
+    assert rates[["group", "n", "mean"]].to_numpy().tolist() == [["x", 2, 0.5], ["y", 1, 0.0]]
+
+
 def test_values_that_are_not_there_or_the_same_are_refused() -> None:
     rows = turns(a=[("s", 1.0)], b=[("s", 1.0)])
-    with pytest.raises(sessionlab.FrameError, match=r"a='z': no turn has that response_model\. There are 'a', 'b'"):
+    with pytest.raises(sessionlab.FrameError, match=r"a='z': no turn has that model\. There are 'a', 'b'"):
         mining.compare(rows, a="z")
     with pytest.raises(sessionlab.FrameError, match="a and b are both 'a'"):
         mining.compare(rows, a="a", b="a")

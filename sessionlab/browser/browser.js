@@ -8,7 +8,7 @@ const NO_ANSWER_MS = 5_000;
 function render({ model, el }) {
   const ends = new AbortController();
   const { signal } = ends;
-  const id = `slb${++made}`;
+  const id = `slb${++made}-${Math.random().toString(36).slice(2)}`;
   const listen = (target, name, handler, options = {}) =>
     target.addEventListener(name, handler, { signal, ...options });
   const send = (op, content = {}) => model.send({ op, ...content });
@@ -20,16 +20,19 @@ function render({ model, el }) {
   const say = (text) => {
     said.textContent = text;
   };
-  const tell = (text) => {
-    note.textContent = text;
-    note.hidden = !text;
+  const notes = {}; // by what they are of; the first one is shown
+  const tell = (of, text) => {
+    notes[of] = text;
+    const shown = Object.values(notes).find(Boolean) || "";
+    if (note.textContent !== shown) note.textContent = shown;
+    note.hidden = !shown;
   };
-  tell("");
+  tell("kernel", "");
 
   const filters = makeFilters({ model, listen, signal, id });
   const chart = makeChart({ listen, signal, filters });
-  const list = makeList({ model, send, listen, id, say });
-  const transcript = makeTranscript({ send, listen, signal, say, sought: () => filters.values().text || "" });
+  const transcript = makeTranscript({ send, listen, say, sought: () => filters.values().text || "" });
+  const list = makeList({ model, send, listen, id, say, opening: transcript.opening });
   const summary = make("div", { class: "slb-summary" }, list.totals, chart.element);
   const panes = make("div", { class: "slb-panes" }, list.element, transcript.element);
   root.append(filters.element, summary, note, panes, said);
@@ -37,7 +40,8 @@ function render({ model, el }) {
 
   // JupyterLab's own keys (a, b, x, dd, arrows …) must not act on the notebook while somebody is in here.
   listen(root, "keydown", (event) => {
-    event.stopPropagation();
+    const isSave = (event.ctrlKey || event.metaKey) && event.key === "s";
+    if (!isSave) event.stopPropagation();
     const isTyping = event.target.closest("input, select, textarea");
     if (event.key === "/" && !isTyping) {
       event.preventDefault();
@@ -52,17 +56,21 @@ function render({ model, el }) {
     lookMs = 0,
     deepTimer = 0;
   function hear(message) {
+    if (message.view && message.view !== id) return; // an answer to another view's beginning
     lastHeard = performance.now();
+    tell("kernel", "");
     if (message.op === "error") {
-      tell(message.text);
+      tell(message.of, message.text);
       return;
     }
     if (message.op === "looked") {
       isLooking = false;
       lookMs = performance.now() - asked;
+      if (message.is_done) tell("look", "");
       return;
     }
-    tell("");
+    if (message.op === "list") tell("pick", "");
+    if (message.op === "session") tell("open", "");
     if (message.op === "choices") filters.offer(message.choices);
     if (message.op === "list") {
       list.show(message);
@@ -103,6 +111,7 @@ function render({ model, el }) {
     if (isLooking || !lastHeard) {
       if (now - asked > NO_ANSWER_MS && now - lastHeard > NO_ANSWER_MS) {
         tell(
+          "kernel",
           lastHeard
             ? "The kernel is busy; the list waits for it."
             : "No kernel answers. Run the cell that makes this browser to use it.",
@@ -116,7 +125,7 @@ function render({ model, el }) {
     send("look");
   }, 500);
 
-  send("hello", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
+  send("hello", { view: id, zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
   return () => {
     ends.abort();
     sight.disconnect();

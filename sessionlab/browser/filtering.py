@@ -13,6 +13,7 @@ from typing import Any
 from sessionlab.errors import FrameError
 from sessionlab.lab.engine import literal
 from sessionlab.lab.filters import moment
+from sessionlab.model import storable
 
 TEXTS = ("name", "first_prompt", "session_id")
 """Where a text is sought in the list itself."""
@@ -65,7 +66,7 @@ class Filters:
             elif name in ("since", "until"):
                 found[name] = moment(value, name)
             elif isinstance(value, str | os.PathLike):
-                found[name] = os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else str(value)
+                found[name] = os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else storable(str(value))
             else:
                 raise FrameError(f"{name}={value!r}: expected a text; the browser's filters take one value each.")
         return cls(**found)

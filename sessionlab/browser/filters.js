@@ -22,8 +22,8 @@ function makeFilters({ model, listen, id }) {
       ),
     ]),
   );
-  const from = make("input", { type: "date", "aria-label": "From day" });
-  const to = make("input", { type: "date", "aria-label": "To day" });
+  const from = make("input", { type: "date", "aria-label": "From day", max: "9999-12-31" });
+  const to = make("input", { type: "date", "aria-label": "To day", max: "9999-12-31" });
   const errors = make("input", { type: "checkbox", id: `${id}-errors` });
   const clear = make("button", { type: "button", text: "Clear" });
   const element = make(
@@ -46,23 +46,29 @@ function makeFilters({ model, listen, id }) {
     model.set("filters", next);
     model.save_changes();
   }
+  /** The midnight that a day begins with, or after it; null while its year is being typed. */
   const midnight = (value, days) => {
     const [y, m, d] = value.split("-").map(Number);
-    return new Date(y, m - 1, d + days);
+    return y < 1000 || y > 9998 ? null : new Date(y, m - 1, d + days);
+  };
+  const setDay = (name, field, days) => {
+    const at = field.value && midnight(field.value, days);
+    if (at !== null) set({ [name]: at && iso(at) });
   };
   listen(search, "input", () => {
     clearTimeout(timer);
     timer = setTimeout(() => set({ text: search.value }), TYPING_MS);
   });
   for (const [name, select] of Object.entries(selects)) listen(select, "change", () => set({ [name]: select.value }));
-  listen(from, "change", () => set({ since: from.value && iso(midnight(from.value, 0)) }));
-  listen(to, "change", () => set({ until: to.value && iso(midnight(to.value, 1)) }));
+  listen(from, "change", () => setDay("since", from, 0));
+  listen(to, "change", () => setDay("until", to, 1));
   listen(errors, "change", () => set({ has_errors: errors.checked }));
   listen(clear, "click", () => {
     clearTimeout(timer);
     model.set("filters", {});
     model.save_changes();
     search.value = "";
+    search.focus(); // the button is of no use now, and the focus must not fall to the notebook
   });
 
   function offer(choices) {
@@ -88,8 +94,9 @@ function makeFilters({ model, listen, id }) {
     clear.disabled = !Object.keys(now).length;
   }
   function showTimes({ since, until }) {
-    from.value = since == null ? "" : day(new Date(since));
-    to.value = until == null ? "" : day(new Date(until - 1));
+    const focused = element.getRootNode().activeElement; // what is being typed is left alone
+    if (from !== focused) from.value = since == null ? "" : day(new Date(since));
+    if (to !== focused) to.value = until == null ? "" : day(new Date(until - 1));
   }
   search.value = values().text || "";
   showValues();

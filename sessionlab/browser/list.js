@@ -18,8 +18,10 @@ const COLUMNS = [
   { name: "directory", title: "Directory", width: 220, show: (v) => v },
 ];
 
-function makeList({ model, send, listen, id, say }) {
-  const totals = make("div", { class: "slb-totals" });
+function makeList({ model, send, listen, id, say, opening }) {
+  const unselect = make("button", { type: "button", text: "Unselect", onclick: () => send("pick", { serial }) });
+  const totals = make("div", { class: "slb-totals" }, unselect);
+  unselect.hidden = true;
   const head = make("div", { class: "slb-row slb-head", role: "row", "aria-rowindex": 1 });
   const space = make("div", { class: "slb-space", role: "rowgroup" });
   const grid = make(
@@ -196,6 +198,14 @@ function makeList({ model, send, listen, id, say }) {
       for (const row of live.values()) row.remove();
       live.clear();
     }
+    // Rows may have come above: the active one stays active, and where it is on the page.
+    const key = rowAt(active)?.slice(0, 2).join(" ");
+    const moved = isNew ? -1 : message.rows.findIndex((row) => row.slice(0, 2).join(" ") === key);
+    if (moved >= 0 && moved !== active) {
+      if (grid.scrollTop > 0) grid.scrollTop += (moved - active) * ROW_PX;
+      active = moved;
+    }
+    if (message.serial !== serial) anchor = null;
     isNew = false;
     serial = message.serial;
     grid.dataset.serial = serial;
@@ -235,9 +245,10 @@ function makeList({ model, send, listen, id, say }) {
       cost,
       sums.errors ? plural(sums.errors, "error") : "",
     ].filter(Boolean);
-    totals.replaceChildren(...parts.map((text, i) => make(i ? "span" : "strong", { text })));
-    if (picked)
-      totals.append(make("button", { type: "button", text: "Unselect", onclick: () => send("pick", { serial }) }));
+    for (const old of totals.querySelectorAll("strong, span")) old.remove();
+    totals.prepend(...parts.map((text, i) => make(i ? "span" : "strong", { text })));
+    if (!picked && totals.contains(totals.getRootNode().activeElement)) grid.focus();
+    unselect.hidden = !picked;
     const spoken = parts.join(", ") + (is_thorough ? "" : ", still looking in messages");
     if (showTotals.last !== spoken) say((showTotals.last = spoken));
   }
@@ -252,7 +263,9 @@ function makeList({ model, send, listen, id, say }) {
   }
   function openRow(i) {
     const values = rowAt(i);
-    if (values) send("open", { source: values[at.source], session_id: values[at.session_id] });
+    if (!values) return;
+    opening();
+    send("open", { source: values[at.source], session_id: values[at.session_id] });
   }
   function pick(start, end, on) {
     send("pick", { serial, start, end, on });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -61,6 +62,7 @@ ROW = (
 """The values of a row as the page shows it; the key comes first."""
 SORTABLE = tuple(name for name in ROW if name not in ("session_id", "cost_status", "first_prompt"))
 _SHOWN_TEXT = 160
+_PIECE = 25_000
 _MOST_CHOICES = 500
 # The width of the chart's bars, and the longest time for which it is taken.
 _WIDTHS = (("h", 3), ("D", 150), ("W-SUN", 1_100), ("M", 6_000))
@@ -71,6 +73,8 @@ class Listing:
 
     def __init__(self, sessions: pa.Table, failed_turns: Mapping[tuple[str, str], int], zone: str) -> None:
         self.table = sessions
+        self._failed_turns = failed_turns
+        self._zone = zone
         self.error_count = self._numbers("tool_error_count", 0).astype(np.int64)
         for key, count in failed_turns.items():
             if (row := self._rows_by_key.get(key)) is not None:
@@ -96,6 +100,10 @@ class Listing:
         return list(zip(*(self.table.column(name).to_pylist() for name in ("source", "session_id")), strict=True))
 
     @cached_property
+    def _rows_by_id(self) -> dict[str, int]:
+        return {key[1]: len(self) - row for row, key in enumerate(reversed(self.keys), start=1)}
+
+    @cached_property
     def _rows_by_key(self) -> dict[tuple[str, str], int]:
         return {key: row for row, key in enumerate(self.keys)}
 
@@ -112,11 +120,17 @@ class Listing:
         counts = {(row["source"], row["session_id"]): row["n"] for row in failed.arrow().to_pylist()}
         return cls(lab.frame("sessions", columns=COLUMNS, to="arrow"), counts, zone)
 
+    def in_zone(self, zone: str) -> Listing:
+        """Return the same sessions with the chart's bars of a time zone."""
+        if zone == self._zone:
+            return self
+        return Listing(self.table, self._failed_turns, zone)
+
     def row_of(self, session_id: str, source: str | None = None) -> int | None:
         """Return the row of a session; without a source the first one of that id."""
         if source is not None:
             return self._rows_by_key.get((source, session_id))
-        return next((row for row, key in enumerate(self.keys) if key[1] == session_id), None)
+        return self._rows_by_id.get(session_id)
 
     def session(self, row: int) -> dict[str, Any]:
         """Return what is told of one session, by the names of the frame's columns."""
@@ -239,8 +253,11 @@ class Listing:
         self.prepare_search()
         sought = pc.utf8_lower(pa.scalar(text, pa.large_string())).as_py()
         hits: NDArray[np.bool_] = np.zeros(len(self), dtype=bool)
-        for column in self._lowered:
-            hits |= pc.match_substring(column, sought).fill_null(False).to_numpy()
+        starts = range(0, len(self), _PIECE)
+        with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow itself works on one core here
+            for column in self._lowered:
+                found = pool.map(lambda start, column=column: _has(column.slice(start, _PIECE), sought), starts)
+                hits |= np.concatenate([*found, hits[:0]])
         return hits
 
     def _has_model(self, model: str) -> NDArray[np.bool_]:
@@ -286,6 +303,11 @@ class _Bins:
         edges = pd.period_range(first, periods.max() + 1, freq=unit).to_timestamp()
         instants = edges.tz_localize(ZoneInfo(zone), ambiguous=np.ones(len(edges), bool), nonexistent="shift_forward")
         self.edges_ms = (instants.tz_convert("UTC").as_unit("ms").astype("int64")).tolist()
+
+
+def _has(column: Any, sought: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.match_substring(column, sought).fill_null(False).to_numpy()
+    return found
 
 
 def short(text: str | None) -> str | None:

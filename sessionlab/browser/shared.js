@@ -18,7 +18,7 @@ function short(n) {
     [1e6, "M"],
     [1e3, "k"],
   ]) {
-    if (Math.abs(n) >= size) {
+    if (Math.abs(n) >= size * 0.9995) {
       const v = n / size;
       return `${v >= 99.95 ? Math.round(v) : v.toPrecision(3).replace(/\.?0+$/, "")}${unit}`;
     }
@@ -33,12 +33,14 @@ function dollars(v) {
     ? `$${v.toPrecision(2)}`
     : `$${v.toLocaleString("en", { minimumFractionDigits: v < 1 ? 3 : 2, maximumFractionDigits: v < 1 ? 3 : 2 })}`;
 }
-function duration(s) {
-  if (s == null) return "";
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
-  const m = Math.floor(s / 60);
-  if (m < 60) return `${m} min ${Math.round(s % 60)} s`;
-  const h = Math.floor(m / 60);
+function duration(seconds) {
+  if (seconds == null) return "";
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const s = Math.round(seconds),
+    m = Math.floor(s / 60),
+    h = Math.floor(m / 60);
+  if (s < 60) return `${s} s`;
+  if (m < 60) return `${m} min ${s % 60} s`;
   return h < 48 ? `${h} h ${m % 60} min` : `${Math.floor(h / 24)} d ${h % 24} h`;
 }
 
@@ -62,14 +64,24 @@ function draw(tag, props = {}, ...children) {
   element.append(...children);
   return element;
 }
+const MOST_MARKS = 1_000;
 /** Put a text into an element, with what is sought marked. */
 function put(element, text, sought) {
   if (!sought) {
     element.textContent = text;
     return element;
   }
-  const parts = text.split(new RegExp(`(${sought.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "gi"));
-  element.replaceChildren(...parts.map((part, i) => (i % 2 ? make("mark", { text: part }) : part)));
+  const pattern = new RegExp(sought.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
+  const parts = document.createDocumentFragment();
+  let end = 0,
+    count = 0;
+  for (const found of text.matchAll(pattern)) {
+    if (++count > MOST_MARKS) break;
+    parts.append(text.slice(end, found.index), make("mark", { text: found[0] }));
+    end = found.index + found[0].length;
+  }
+  parts.append(text.slice(end));
+  element.replaceChildren(parts);
   return element;
 }
 let made = 0;
@@ -80,11 +92,26 @@ function clock(ms, before) {
     time = `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
   return before != null && day(new Date(before)) === day(at) ? time : `${day(at)} ${time}`;
 }
+/** JSON with its members on lines of their own; numbers and names stay as they are written. */
 function pretty(text) {
   try {
     const value = JSON.parse(text);
-    return typeof value === "object" && value ? JSON.stringify(value, null, 2) : text;
+    if (typeof value !== "object" || !value) return text;
   } catch {
     return text;
   }
+  let shown = "",
+    depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    if (token === "{" || token === "[") {
+      depth++;
+      shown += token + line();
+    } else if (token === "}" || token === "]") {
+      depth--;
+      shown += line() + token;
+    } else if (token === ",") shown += token + line();
+    else shown += token === ":" ? ": " : token.replace(/^([{[])\s+/, "$1");
+  }
+  return shown;
 }

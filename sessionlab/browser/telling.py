@@ -110,6 +110,14 @@ class Telling:
             raise FrameError(f"There is no text {part!r} in this message.")
         return str(row[name] or "")
 
+    def copied(self, place: int) -> str:
+        """Return what somebody wants who copies a message: its text, or else its tool calls."""
+        step = self._steps[place]
+        if step.message is not None and step.message["content"]:
+            return str(step.message["content"])
+        calls = [[call["tool_name"], call["arguments"], call["result"]] for call in step.tool_calls]
+        return "\n\n".join("\n".join(part for part in call if part) for call in calls)
+
     def first_change(self, other: Telling) -> int:
         """Return the first place at which something else is shown there."""
         pairs = enumerate(zip(self._steps, other._steps, strict=False))
@@ -227,8 +235,8 @@ def _setting(value: Any) -> str:
 
 
 def _cut(text: str | None) -> list[Any] | None:
-    """Return a text as far as it goes to the page, and how long it is."""
-    return None if text is None else [text[:CUT], len(text)]
+    """Return a text as far as it goes to the page, how long it is, and whether there is more."""
+    return None if text is None else [text[:CUT], len(text), len(text) > CUT]
 
 
 def _plain(value: Any) -> Any:

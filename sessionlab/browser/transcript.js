@@ -1,5 +1,6 @@
 // The transcript: chunks of messages, of which those near the window are in the page.
 
+const MORE = 200_000; // characters of a long text that are shown at once
 const ITEM_PX = 110; // how high a message is taken to be before it was drawn
 
 function makeTranscript({ send, listen, say, sought }) {
@@ -34,16 +35,23 @@ function makeTranscript({ send, listen, say, sought }) {
   let chunks = new Map(),
     asked = new Set(),
     unfolded = new Set(),
-    wholes = new Map(),
-    waiting = null;
-  const copying = new Map();
+    wholes = new Map(), // texts as far as they were asked for, and whether there is more
+    inSight = new Set(),
+    waiting = null,
+    isOpening = false, // the reader of this view asked for a session
+    isFollowing = false; // the reader is at the end and sees what comes
   const sight = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
-        const n = sections.indexOf(entry.target);
-        if (n < 0) continue;
-        if (entry.isIntersecting) want(n);
-        else release(n);
+        const n = entry.target.number;
+        if (sections[n] !== entry.target) continue;
+        if (entry.isIntersecting) {
+          inSight.add(n);
+          want(n);
+        } else {
+          inSight.delete(n);
+          release(n);
+        }
       }
     },
     { root: feed, rootMargin: "900px 0px" },
@@ -84,20 +92,21 @@ function makeTranscript({ send, listen, say, sought }) {
       if (article.getBoundingClientRect().bottom > line) return Number(article.dataset.place);
     return 0;
   }
-  function go(place, isHit = false) {
+  function go(place, isHit = false, mayFocus = true) {
     if (place < 0 || place >= total) return;
     current = place;
-    waiting = { place, isHit, tries: 3 };
+    isFollowing = false;
+    waiting = { place, isHit, mayFocus, tries: 3 };
     settle();
   }
   /** Bring the message that is waited for into sight, as soon as it is there; heights may change while others come. */
   function settle() {
     if (!waiting) return;
-    const { place, isHit } = waiting,
+    const { place, isHit, mayFocus } = waiting,
       n = Math.floor(place / size);
     if (!chunks.has(n)) {
       want(n);
-      sections[n]?.scrollIntoView({ block: "nearest" });
+      feed.scrollTop += sections[n].getBoundingClientRect().top - feed.getBoundingClientRect().top;
       return;
     }
     want(n);
@@ -107,18 +116,34 @@ function makeTranscript({ send, listen, say, sought }) {
     if (article.classList.contains("slb-failed") && !isHit)
       for (const fold of article.querySelectorAll("details.slb-failed")) fold.open = true;
     const mark = isHit && article.querySelector("mark");
+    if (isHit && !mark) askForCut(chunks.get(n)[place % size]);
     const target = mark && article.clientHeight > feed.clientHeight ? mark : article;
     feed.scrollTop +=
       target.getBoundingClientRect().top - feed.getBoundingClientRect().top - (target === mark ? 60 : 4);
-    focusOn(article);
+    focusOn(article, mayFocus);
     if ((waiting.tries -= 1) > 0) requestAnimationFrame(settle);
     else waiting = null;
   }
-  function focusOn(article) {
+  function focusOn(article, mayFocus) {
     for (const other of feed.querySelectorAll(".slb-current")) other.classList.remove("slb-current");
     article.classList.add("slb-current");
-    if (feed.contains(feed.getRootNode().activeElement) || waiting) article.focus({ preventScroll: true });
+    if (mayFocus || feed.contains(feed.getRootNode().activeElement)) article.focus({ preventScroll: true });
   }
+  /** What is sought stands where a text was cut: ask for more of its texts, once. */
+  function askForCut(item) {
+    const texts = [
+      ["content", item.message?.content],
+      ["reasoning", item.message?.reasoning],
+    ];
+    item.calls.forEach((call, n) => texts.push([`arguments:${n}`, call.arguments], [`result:${n}`, call.result]));
+    for (const [part, text] of texts) {
+      if (text?.[2] && !wholes.has(`${item.place}:${part}`)) askForMore(item, part, text[1]);
+    }
+  }
+  const askForMore = (item, part, length) => {
+    const name = `${item.place}:${part}`;
+    send("whole", { key, place: item.place, part, until: Math.min(length, (wholes.get(name)?.until || 0) + MORE) });
+  };
   listen(element, "keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
     const article = event.target.closest?.("article");
@@ -156,9 +181,12 @@ function makeTranscript({ send, listen, say, sought }) {
     }
     const section = sections[n];
     if (section.isDrawn) return;
-    section.isDrawn = true;
+    const focused = section.getRootNode().activeElement;
+    const place = section.contains(focused) ? focused.closest("article")?.dataset.place : null;
     section.replaceChildren(...chunks.get(n).map(drawItem));
+    section.isDrawn = true;
     section.style.height = "";
+    if (place != null) section.querySelector(`article[data-place="${place}"]`)?.focus({ preventScroll: true });
   }
   function release(n) {
     const section = sections[n];
@@ -301,52 +329,41 @@ function makeTranscript({ send, listen, say, sought }) {
     });
     return details;
   }
-  function textOf(item, part, [text, length], isJson = false) {
-    const all = wholes.get(`${item.place}:${part}`) ?? text;
-    const shown = isJson && all.length === length ? pretty(all) : all;
-    const pre = put(make("pre", { dir: "auto" }), shown, sought());
-    if (all.length >= length) return [pre];
-    const more = make("button", { type: "button", class: "slb-more", text: `Show all ${whole(length)} characters` });
-    more.addEventListener("click", () => {
-      more.disabled = true;
-      send("whole", { key, place: item.place, part });
-    });
-    return [pre, more];
+  function textOf(item, part, [text, length, isCut], isJson = false) {
+    const more = wholes.get(`${item.place}:${part}`);
+    const isWhole = more ? !more.isCut : !isCut;
+    const all = more ? more.text : text;
+    const pre = put(make("pre", { dir: "auto" }), isJson && isWhole ? pretty(all) : all, sought());
+    if (isWhole) return [pre];
+    const isLast = length - (more?.until || 0) <= MORE;
+    const label = `${isLast ? "Show all" : "Show more of"} ${whole(length)} characters`;
+    return [
+      pre,
+      make("button", { type: "button", class: "slb-more", text: label, onclick: () => askForMore(item, part, length) }),
+    ];
   }
   function link(text, act) {
     return make("button", { type: "button", class: "slb-link", text, onclick: act });
   }
 
   // Copying
-  async function copy(place) {
-    const item = chunks.get(Math.floor(place / size))?.[place % size];
-    if (!item) return;
-    const content = item.message?.content;
-    if (!content?.[1]) {
-      await toClipboard(
-        item.calls
-          .map((call) => [call.tool_name, call.arguments?.[0], call.result?.[0]].filter(Boolean).join("\n"))
-          .join("\n\n"),
-      );
-      return;
-    }
-    const all = wholes.get(`${place}:content`) ?? content[0];
-    if (all.length >= content[1]) await toClipboard(all);
-    else {
-      copying.set(`${place}:content`, toClipboard);
-      send("whole", { key, place, part: "content" });
-    }
-  }
+  let isCopying = false; // another view's copies are none of this one's
+  const copy = (place) => {
+    isCopying = true;
+    send("copy", { key, place });
+  };
   async function toClipboard(text) {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
       const area = make("textarea", { class: "slb-hidden", "aria-hidden": "true" });
+      const focused = element.getRootNode().activeElement;
       area.value = text;
       element.append(area);
       area.select();
       document.execCommand("copy");
       area.remove();
+      focused?.focus({ preventScroll: true });
     }
     say("Copied.");
   }
@@ -354,60 +371,74 @@ function makeTranscript({ send, listen, say, sought }) {
   // What Python says
   const sameKey = (other) => key && other && key[0] === other[0] && key[1] === other[1];
   function show(message) {
-    const isSame = sameKey(message.key),
-      wasAtEnd = feed.scrollHeight - feed.scrollTop - feed.clientHeight < 40;
+    const isSame = sameKey(message.key) && !message.is_new;
+    const isOwn = isOpening;
+    isOpening = false;
+    if (isSame && feed.scrollHeight - feed.scrollTop - feed.clientHeight < 40) isFollowing = true;
     key = message.key;
     head = message.head;
     total = message.total;
     size = message.chunk_size;
     errors = message.errors;
     hits = message.hits;
-    if (isSame && message.unchanged) {
-      const kept = Math.floor(message.unchanged / size);
-      for (const n of [...chunks.keys()])
-        if (n >= kept && n !== message.chunk) {
-          chunks.delete(n);
-          asked.delete(n);
-        }
-    } else {
-      chunks = new Map();
-      asked = new Set();
-      unfolded = new Set();
-      wholes = new Map();
-      current = -1;
-      waiting = null;
-      sight.disconnect();
-      sections = [];
-      feed.replaceChildren();
-      feed.scrollTop = 0;
-    }
+    if (isSame) forgetFrom(message.unchanged);
+    else startAgain();
     chunks.set(message.chunk, message.items);
     asked.add(message.chunk);
+    makeSections();
+    showHead();
+    if (!isSame) want(message.chunk);
+    for (const n of isSame ? inSight : []) want(n);
+    if (isFollowing) toEnd();
+    if (!isSame && isOwn && hits.length && sought()) go(hits[0], true);
+  }
+  function startAgain() {
+    chunks = new Map();
+    asked = new Set();
+    unfolded = new Set();
+    wholes = new Map();
+    inSight = new Set();
+    current = -1;
+    waiting = null;
+    isFollowing = false;
+    sight.disconnect();
+    sections = [];
+    feed.replaceChildren();
+    feed.scrollTop = 0;
+  }
+  /** Forget what has changed; what is drawn of it stays until the new is here. */
+  function forgetFrom(place) {
+    for (const n of asked) if (n >= Math.floor(place / size)) asked.delete(n);
+    for (const n of chunks.keys()) if (n >= Math.floor(place / size)) chunks.delete(n);
+    for (const name of wholes.keys()) if (parseInt(name) >= place) wholes.delete(name);
+    for (const section of sections.slice(Math.floor(place / size))) section.isDrawn = false;
+  }
+  function makeSections() {
     const needed = Math.ceil(total / size);
     for (const section of sections.splice(needed)) {
       sight.unobserve(section);
+      inSight.delete(section.number);
       section.remove();
     }
     while (sections.length < needed) {
-      const n = sections.length,
-        section = make("div", { class: "slb-chunk" });
-      section.style.height = `${Math.min(size, total - n * size) * ITEM_PX}px`;
+      const section = make("div", { class: "slb-chunk" });
+      section.number = sections.length;
+      section.style.height = `${Math.min(size, total - section.number * size) * ITEM_PX}px`;
       sections.push(section);
       feed.append(section);
+      sight.observe(section);
     }
-    if (isSame && message.unchanged)
-      for (let n = Math.floor(message.unchanged / size); n < needed; n++) {
-        sections[n].isDrawn &&= chunks.has(n) ? (redraw(n), true) : false;
-      }
-    want(message.chunk);
-    for (const section of sections) sight.observe(section);
-    showHead();
-    if (isSame && wasAtEnd && message.unchanged)
-      requestAnimationFrame(() => {
-        want(needed - 1);
-        feed.scrollTop = feed.scrollHeight;
-      });
-    if (!isSame && hits.length && sought()) go(hits[0], true);
+    if (total) feed.querySelector(":scope > .slb-empty")?.remove();
+  }
+  function toEnd() {
+    requestAnimationFrame(() => {
+      if (!isFollowing) return;
+      want(sections.length - 1);
+      feed.scrollTop = feed.scrollHeight;
+    });
+  }
+  for (const event of ["wheel", "pointerdown", "keydown", "touchstart"]) {
+    listen(feed, event, () => (isFollowing = false), { passive: true });
   }
   function showHead() {
     blank.hidden = Boolean(head);
@@ -480,24 +511,30 @@ function makeTranscript({ send, listen, say, sought }) {
       hits = message.hits;
       if (head) showHead();
     }
+    if (message.op === "copied" && isCopying) {
+      isCopying = false;
+      toClipboard(message.text);
+    }
     if (!["chunk", "whole"].includes(message.op) || !sameKey(message.key)) return;
     if (message.op === "chunk") {
       chunks.set(message.chunk, message.items);
-      want(message.chunk);
+      if (inSight.has(message.chunk)) want(message.chunk);
       settle();
+      if (isFollowing) toEnd();
       return;
     }
-    const name = `${message.place}:${message.part}`;
-    const waits = copying.get(name);
-    copying.delete(name);
-    if (waits) return waits(message.text);
-    wholes.set(name, message.text);
+    const { text, until, is_cut: isCut } = message;
+    wholes.set(`${message.place}:${message.part}`, { text, until, isCut });
     redraw(Math.floor(message.place / size));
+    settle();
   }
   showHead();
   return {
     element,
     hear,
+    opening() {
+      isOpening = true;
+    },
     markAgain() {
       for (let n = 0; n < sections.length; n++) redraw(n);
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 from zoneinfo import ZoneInfo
@@ -33,9 +34,30 @@ _CHUNK = 40
 _MOST_BOUND = 1_000
 
 
+def _fixed(*_: Any, **__: Any) -> Any:
+    raise TypeError("What a browser holds is not changed in place. Set the whole: browser.filters = {…}, or selected.")
+
+
+class _FixedDict(dict[str, Any]):
+    """Filters that are there to be read: a change in place would be seen by nobody."""
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _fixed
+
+
+class _FixedList(list[str]):
+    """Ids that are there to be read."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = remove = pop = clear = _fixed
+    sort = reverse = _fixed
+
+
 def _read(name: str) -> str:
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
+
+
+# The newest sessions of each lab, and at which of its revisions they were read.
+_listings: weakref.WeakKeyDictionary[Lab, tuple[int, Listing]] = weakref.WeakKeyDictionary()
 
 
 class SessionBrowser(anywidget.AnyWidget):
@@ -91,7 +113,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self._lab = lab
         self._zone = "UTC"
         self._revision = lab.refresh()
-        self._listing = Listing.of(lab, self._zone)
+        self._listing = self._newest()
         self._asked = Filters.of(filters)
         self._with_text: tuple[str, NDArray[np.bool_]] | None = None
         self._picked: set[tuple[str, str]] = set()
@@ -100,7 +122,9 @@ class SessionBrowser(anywidget.AnyWidget):
         self._serial = 0
         self._sent: NDArray[np.int64] | None = None
         self._rows: NDArray[np.int64] | None = None
+        self._passing: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         super().__init__(filters=self._asked.plain(), height_px=height_px)
+        self.selected = []
         self.on_msg(self._on_message)
         if session_id:
             self.session_id = session_id
@@ -108,7 +132,8 @@ class SessionBrowser(anywidget.AnyWidget):
     def __repr__(self) -> str:
         shown = f", {self.session_id!r} is open" if self.session_id else ""
         ticked = f", {len(self._picked):,} selected" if self._picked else ""
-        listed = f"{len(self._listed(thorough=True)):,} of {len(self._listing):,}"
+        so_far = "" if self._is_thorough() else " so far"
+        listed = f"{len(self._listed()):,}{so_far} of {len(self._listing):,}"
         return f"<SessionBrowser of {listed} sessions{ticked}{shown}>"
 
     # What it hands to Python
@@ -164,6 +189,7 @@ class SessionBrowser(anywidget.AnyWidget):
             HistoryFileError: A history cannot be read.
             MissingPartError: A package that is needed is not installed.
         """
+        self._catch_up()
         keys = self._picks() if self._picked else [self._listing.keys[row] for row in self._listed(thorough=True)]
         table = self._rows_of(name, keys, columns, filters)
         if to == "arrow":
@@ -194,7 +220,7 @@ class SessionBrowser(anywidget.AnyWidget):
 
     @traitlets.validate("filters")
     def _check_filters(self, proposal: Any) -> dict[str, Any]:
-        return Filters.of(proposal["value"]).plain()
+        return _FixedDict(Filters.of(proposal["value"]).plain())
 
     @traitlets.observe("filters")
     def _filter(self, change: Any) -> None:
@@ -218,10 +244,9 @@ class SessionBrowser(anywidget.AnyWidget):
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: Any) -> list[str]:
-        found: list[str] = proposal["value"]
-        for session_id in found:
+        for session_id in proposal["value"]:
             self._key_of(session_id)
-        return found
+        return _FixedList(proposal["value"])
 
     @traitlets.observe("selected")
     def _select(self, change: Any) -> None:
@@ -246,6 +271,9 @@ class SessionBrowser(anywidget.AnyWidget):
 
     def _key_of(self, session_id: str) -> tuple[str, str]:
         row = self._listing.row_of(session_id)
+        if row is None:  # it may have come just now
+            self._catch_up()
+            row = self._listing.row_of(session_id)
         if row is None:
             raise FrameError(
                 f"There is no session {session_id!r} among the {len(self._listing):,} of this lab. "
@@ -264,14 +292,12 @@ class SessionBrowser(anywidget.AnyWidget):
         if thorough and self._asked.text and not self._is_thorough():
             self._look_in_texts()
         if self._rows is None:
+            is_thorough = self._with_text is not None and self._is_thorough()
+            with_text = self._with_text[1] if is_thorough and self._with_text else None
+            self._passing = self._listing.mask(self._asked, with_text)
             order = self._listing.order(self.sort)
-            passing = self._passing() & self._listing.in_time(self._asked)
-            self._rows = order[passing[order]]
+            self._rows = order[(self._passing & self._listing.in_time(self._asked))[order]]
         return self._rows
-
-    def _passing(self) -> NDArray[np.bool_]:
-        is_thorough = self._with_text is not None and self._is_thorough()
-        return self._listing.mask(self._asked, self._with_text[1] if is_thorough and self._with_text else None)
 
     def _is_thorough(self) -> bool:
         return not self._asked.text or (self._with_text is not None and self._with_text[0] == self._asked.text)
@@ -286,7 +312,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self._with_text = (text, hits)
         self._rows = None
 
-    def _send_list(self) -> None:
+    def _send_list(self, view: str | None = None) -> None:
         rows = self._listed()
         listing = self._listing
         picks = [row for key in self._picked if (row := listing.row_of(key[1], key[0])) is not None]
@@ -296,6 +322,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self.send(
             {
                 "op": "list",
+                "view": view,
                 "serial": self._serial,
                 "total": len(rows),
                 "of": len(listing),
@@ -304,7 +331,7 @@ class SessionBrowser(anywidget.AnyWidget):
                 "until": _ms(self._asked.until),
                 "totals": listing.totals(np.array(picks, dtype=np.int64) if picks else rows),
                 "picked": len(picks),
-                "chart": listing.chart(self._passing()),
+                "chart": listing.chart(self._passing),
                 "active": self._place_of_first_pick(rows) if picks else None,
                 "columns": [*ROW, "is_picked"],
                 "rows": self._page(0),
@@ -316,6 +343,13 @@ class SessionBrowser(anywidget.AnyWidget):
         places = np.flatnonzero(np.isin(rows, [row for row in picked if row is not None]))
         return int(places[0]) if len(places) else None
 
+    def _newest(self) -> Listing:
+        """Return the sessions as they are now; browsers of one lab share what they read."""
+        known = _listings.get(self._lab)
+        if known is None or known[0] != self._revision:
+            known = _listings[self._lab] = (self._revision, Listing.of(self._lab, self._zone))
+        return known[1].in_zone(self._zone)
+
     def _page(self, start: int) -> list[list[Any]]:
         rows = self._listing.shown(self._listed()[start : start + _PAGE].tolist())
         return [[*row, (row[0], row[1]) in self._picked] for row in rows]
@@ -326,7 +360,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self._telling = self._told(key)
         self._open = key
         self.session_id = key[1]
-        self._send_session(0)
+        self._send_session(0, is_new=True)
 
     def _told(self, key: tuple[str, str]) -> Telling:
         row = self._listing.row_of(key[1], key[0])
@@ -334,7 +368,7 @@ class SessionBrowser(anywidget.AnyWidget):
             raise FrameError(f"The session {key[1]!r} is not in the histories any more.")
         return Telling.of(self._lab, self._listing.session(row), self._listing.family(row))
 
-    def _send_session(self, unchanged: int) -> None:
+    def _send_session(self, unchanged: int, *, is_new: bool, view: str | None = None) -> None:
         telling = self._telling
         if telling is None or self._open is None:
             return
@@ -343,6 +377,8 @@ class SessionBrowser(anywidget.AnyWidget):
         self.send(
             {
                 "op": "session",
+                "view": view,
+                "is_new": is_new,
                 "key": list(self._open),
                 "row": int(places[0]) if len(places) and not unchanged else None,
                 "head": telling.head,
@@ -359,24 +395,26 @@ class SessionBrowser(anywidget.AnyWidget):
     # What the page asks
 
     def _on_message(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
-        answer = getattr(self, f"_on_{content.get('op')}", None)
+        op = str(content.get("op"))
+        answer = getattr(self, f"_on_{op}", None)
         if answer is None:
             return
         try:
             answer(content)
         except SessionLabError as error:
-            self.send({"op": "error", "text": str(error)})
+            self.send({"op": "error", "of": op, "text": str(error)})
+        except Exception as error:
+            self.send({"op": "error", "of": op, "text": f"{type(error).__name__}: {error}"})
+            raise
 
     def _on_hello(self, content: Mapping[str, Any]) -> None:
-        """A view was made, or asks for everything again."""
-        zone = _known_zone(content.get("zone"))
-        if zone != self._zone:
-            self._zone = zone
-            self._listing = Listing.of(self._lab, zone)
-            self._rows = self._with_text = None
-        self.send({"op": "choices", "choices": self._listing.choices()})
-        self._send_list()
-        self._send_session(0)
+        """A view was made: it gets everything, and the others nothing."""
+        view = content.get("view")
+        self._zone = _known_zone(content.get("zone"))
+        self._listing = self._listing.in_zone(self._zone)
+        self.send({"op": "choices", "view": view, "choices": self._listing.choices()})
+        self._send_list(view=view)
+        self._send_session(0, is_new=True, view=view)
         self._listing.prepare_search()
 
     def _on_page(self, content: Mapping[str, Any]) -> None:
@@ -414,24 +452,38 @@ class SessionBrowser(anywidget.AnyWidget):
 
     def _on_whole(self, content: Mapping[str, Any]) -> None:
         if self._telling is not None and list(self._open or ()) == content.get("key"):
-            place, part = int(content["place"]), str(content["part"])
+            place, part, until = int(content["place"]), str(content["part"]), int(content["until"])
             text = self._telling.whole(place, part)
-            self.send({"op": "whole", "key": list(self._open or ()), "place": place, "part": part, "text": text})
+            answer = {"place": place, "part": part, "until": until, "text": text[:until], "is_cut": len(text) > until}
+            self.send({"op": "whole", "key": list(self._open or ()), **answer})
+
+    def _on_copy(self, content: Mapping[str, Any]) -> None:
+        if self._telling is not None and list(self._open or ()) == content.get("key"):
+            self.send({"op": "copied", "text": self._telling.copied(int(content["place"]))})
 
     def _on_look(self, _: Mapping[str, Any]) -> None:
         """See whether something was recorded meanwhile, and show it."""
+        is_done = False
+        try:
+            self._catch_up()
+            is_done = True
+        finally:
+            self.send({"op": "looked", "is_done": is_done})
+
+    def _catch_up(self) -> None:
+        """Read what was recorded meanwhile, and tell the page."""
         revision = self._lab.refresh()
-        if revision != self._revision:
-            self._revision = revision
-            self._listing = Listing.of(self._lab, self._zone)
-            self._rows = self._with_text = None
-            if self._asked.text:
-                self._look_in_texts()
-            self._forget_gone()
-            self.send({"op": "choices", "choices": self._listing.choices()})
-            self._send_list()
-            self._follow()
-        self.send({"op": "looked"})
+        if revision == self._revision:
+            return
+        self._revision = revision
+        self._listing = self._newest()
+        self._rows = self._with_text = None
+        if self._asked.text:
+            self._look_in_texts()
+        self._forget_gone()
+        self.send({"op": "choices", "choices": self._listing.choices()})
+        self._send_list()
+        self._follow()
 
     def _forget_gone(self) -> None:
         """Untick and close sessions that are in the histories no more."""
@@ -450,7 +502,7 @@ class SessionBrowser(anywidget.AnyWidget):
         unchanged = before.first_change(self._telling)
         is_same = unchanged == len(before) == len(self._telling) and before.head == self._telling.head
         if not is_same:
-            self._send_session(unchanged)
+            self._send_session(unchanged, is_new=False)
 
 
 def _is_one_of(table: pa.Table, keys: Iterable[tuple[str, str]]) -> Any:
@@ -468,7 +520,7 @@ def _is_one_of(table: pa.Table, keys: Iterable[tuple[str, str]]) -> Any:
 def _known_zone(name: Any) -> str:
     try:
         return ZoneInfo(str(name)).key
-    except (ValueError, OSError):  # not known here, or no name of a zone
+    except (KeyError, ValueError, OSError):  # not known here, or no name of a zone
         return "UTC"
 
 

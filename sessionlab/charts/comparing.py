@@ -33,7 +33,7 @@ MOST_CHANGES = 2000
 
 def comparison(
     turns: pd.DataFrame,
-    by: str = "response_model",
+    by: str = "model",
     *,
     a: Any = None,
     b: Any = None,
@@ -46,7 +46,8 @@ def comparison(
 
     Args:
         turns: The frame `turns`.
-        by: The column whose values are compared, such as `model_config_id`.
+        by: The column whose values are compared, such as `model_config_id`; `model` is the response model, else the
+            request model.
         a: The first value; None is the one with most turns.
         b: The second value; None is the one with most turns beside `a`.
         unit: `turn`, or `session` for sums of a session's turns.

@@ -264,7 +264,7 @@ def _add_bars(
         ]
         chart.add_trace(
             go.Bar(
-                x=values / whole,
+                x=np.nan_to_num(values / whole),  # a gap would begin the stack anew
                 y=list(axis),
                 orientation="h",
                 name=title,

@@ -38,7 +38,9 @@ def needed(frame: pd.DataFrame, function: str, name: str, columns: Iterable[str]
         FrameError: `frame` is no pandas dataframe, lacks one of them, or holds what does not fit the column.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise FrameError(f"mining.{function} got a {type(frame).__name__}. Give it what lab.frame({name!r}) returns.")
+        raise FrameError(
+            f"mining.{function} got {type(frame)}. Give it the pandas frame that lab.frame({name!r}) returns."
+        )
     chosen = {}
     for column in dict.fromkeys(columns):
         if column not in frame.columns:
@@ -187,6 +189,11 @@ def _as_declared(column: pd.Series[Any], name: str, function: str) -> pd.Series[
         return column
     try:
         if dtype == _DTYPES["time"]:
+            if pd.api.types.is_datetime64_any_dtype(column) and column.dt.tz is None:
+                raise FrameError(
+                    f"mining.{function}: the column {column.name!r} has times without a time zone. "
+                    f'Say which: frame[{column.name!r}].dt.tz_localize("UTC").'
+                )
             return pd.to_datetime(column, utc=True).dt.as_unit("us")
         return column.astype(dtype)
     except (TypeError, ValueError) as error:

@@ -34,7 +34,7 @@ _MEANS = ("cost_usd", "input_tokens", "output_tokens", "duration_s")
 _SEED = 20260101
 
 
-def compare(turns: pd.DataFrame, by: str = "response_model", *, a: Any = None, b: Any = None) -> pd.DataFrame:
+def compare(turns: pd.DataFrame, by: str = "model", *, a: Any = None, b: Any = None) -> pd.DataFrame:
     """Compare the turns of two values of a column: one row per unit, metric and role, 30 in all.
 
     The units are the `turn`, and the `session`: all of the session's turns that have the value, added up. The metrics
@@ -47,7 +47,8 @@ def compare(turns: pd.DataFrame, by: str = "response_model", *, a: Any = None, b
     are NULL for fewer. Of rates they are Wilson's, and Newcombe's of their difference, which take turns (or sessions)
     for independent: where errors come in bunches, trust the rate of sessions. Turns of subagents count too.
 
-    Needs source, session_id, cost_usd, input_tokens, output_tokens, duration_s, error_type and `by`.
+    Needs source, session_id, cost_usd, input_tokens, output_tokens, duration_s, error_type and `by` (for `model`:
+    response_model, request_model).
 
     | column | unit | meaning |
     |---|---|---|
@@ -61,7 +62,8 @@ def compare(turns: pd.DataFrame, by: str = "response_model", *, a: Any = None, b
 
     Args:
         turns: The frame.
-        by: A column of it, such as `model_config_id`.
+        by: A column of it, such as `model_config_id`; `model` is the response model, else the request model, so that
+            a call that failed counts with the model that was asked.
         a: The first value; None is the one with most turns.
         b: The second value; None is the one with most turns beside `a`. Where there is none, there are the rows of `a`.
 
@@ -73,7 +75,11 @@ def compare(turns: pd.DataFrame, by: str = "response_model", *, a: Any = None, b
     0
     """
     free_name(by, (), "compare")
-    rows = needed(turns, "compare", "turns", dict.fromkeys((*KEY, *_MEANS, "error_type", by)))
+    is_model = by == "model" and by not in turns
+    grouping = ("response_model", "request_model") if is_model else (by,)
+    rows = needed(turns, "compare", "turns", dict.fromkeys((*KEY, *_MEANS, "error_type", *grouping)))
+    if is_model:
+        rows[by] = rows["response_model"].fillna(rows["request_model"])
     group, names = groups(rows[by], "compare")
     chosen = _chosen(group, names, a, b, by)
     (session,), sessions = session_codes(rows)

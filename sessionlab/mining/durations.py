@@ -53,8 +53,8 @@ def time_spent(
     The parts add up to `total_s`. A part of which nothing is known is NULL, and what it took is in `other_s`: many
     tools do not note how long the model took.
 
-    Needs of `turns` and `tool_calls` source, session_id, started_at and duration_s; of `messages` source, session_id,
-    created_at, role, kind and is_sidechain.
+    Needs of `turns` source, session_id, turn_index, started_at and duration_s, of `tool_calls` the same with
+    tool_call_index; of `messages` source, session_id, created_at, role, kind and is_sidechain.
 
     | column | unit | meaning |
     |---|---|---|
@@ -77,8 +77,8 @@ def time_spent(
     """
     if isinstance(idle_after_s, bool) or not isinstance(idle_after_s, (int, float, np.number)) or not idle_after_s >= 0:
         raise FrameError(f"idle_after_s={idle_after_s!r}: expected a number of 0 or more.")
-    asked = needed(turns, "time_spent", "turns", (*KEY, "started_at", "duration_s"))
-    called = needed(tool_calls, "time_spent", "tool_calls", (*KEY, "started_at", "duration_s"))
+    asked = needed(turns, "time_spent", "turns", (*KEY, "turn_index", "started_at", "duration_s"))
+    called = needed(tool_calls, "time_spent", "tool_calls", (*KEY, "tool_call_index", "started_at", "duration_s"))
     said = needed(messages, "time_spent", "messages", (*KEY, "created_at", "role", "kind", "is_sidechain"))
     (of_turn, of_call, of_message), sessions = session_codes(asked, called, said)
     count = len(sessions)

@@ -124,7 +124,7 @@ def activity(turns: pd.DataFrame, *, timezone: str | None = None) -> pd.DataFram
     Turns of subagents count too. An hour that the clocks show twice is one here. Where there are no turns, the sums are
     0; where none of the turns is known, they are NULL.
 
-    Needs source, session_id, started_at, output_tokens and cost_usd.
+    Needs source, session_id, turn_index, started_at, output_tokens and cost_usd.
 
     | column | unit | meaning |
     |---|---|---|
@@ -145,7 +145,7 @@ def activity(turns: pd.DataFrame, *, timezone: str | None = None) -> pd.DataFram
     168
     """
     zone = zone_of(timezone)
-    rows = needed(turns, "activity", "turns", (*KEY, "started_at", "output_tokens", "cost_usd"))
+    rows = needed(turns, "activity", "turns", (*KEY, "turn_index", "started_at", "output_tokens", "cost_usd"))
     rows = without_time(rows, "started_at", "turns")
     wall = walls(rows["started_at"], zone)
     cell = (wall.dt.day_of_week * 24 + wall.dt.hour).to_numpy("int64")
