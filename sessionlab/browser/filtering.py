@@ -66,7 +66,9 @@ class Filters:
             elif name in ("since", "until"):
                 found[name] = moment(value, name)
             elif isinstance(value, str | os.PathLike):
-                found[name] = os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else storable(str(value))
+                found[name] = (
+                    os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else storable(str(value))
+                )
             else:
                 raise FrameError(f"{name}={value!r}: expected a text; the browser's filters take one value each.")
         return cls(**found)
