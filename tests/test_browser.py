@@ -364,7 +364,7 @@ def test_every_frame_can_be_had_of_what_is_selected(lab: Lab, name: str) -> None
 def test_many_selected_sessions_are_no_other_than_few(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = lab.browse(has_errors=True)
     few = browser.frame("turns")
-    monkeypatch.setattr("sessionlab.browser.widget._MOST_BOUND", 1)
+    monkeypatch.setattr("sessionlab.browser.selecting._MOST_BOUND", 1)
     pd.testing.assert_frame_equal(browser.frame("turns"), few)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -281,3 +282,19 @@ def test_sums_over_all_groups_are_the_sums_of_the_frame(data: st.DataObject) -> 
     assert found["unpriced_tokens"].sum() == usage["tokens"][usage["cost_usd"].isna()].sum()
     assert not found.duplicated(["period_start", by]).any()
     assert found["cost_usd"].isna().all() == usage["cost_usd"].isna().all()
+
+
+def test_a_wrong_frame_or_column_gets_a_hint_at_the_right_one() -> None:
+    turns, calls = empty("turns"), empty("tool_calls")
+    hints: dict[str, Callable[[], object]] = {
+        'give it lab.frame("token_usage")': lambda: mining.usage_over_time(turns),
+        'give it lab.frame("turns")': lambda: mining.time_spent(calls, turns, empty("messages")),
+        "Did you mean 'model_config_id'": lambda: mining.compare(turns, "model_config"),
+        "merge it in before": lambda: mining.tool_reliability(calls, "agent_name"),
+        "or name it in columns=": lambda: mining.activity(turns[["source", "session_id"]]),
+        "tz_localize": lambda: mining.activity(turns.assign(started_at=pd.to_datetime([]))),
+        "pandas frame": lambda: mining.activity(cast("pd.DataFrame", [])),
+    }
+    for hint, call in hints.items():
+        with pytest.raises(sessionlab.FrameError, match=re.escape(hint)):
+            call()

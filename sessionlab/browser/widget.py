@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 from zoneinfo import ZoneInfo
 
 import anywidget
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import traitlets
 
 from sessionlab.browser.filtering import Filters
 from sessionlab.browser.listing import ROW, SORTABLE, Listing
+from sessionlab.browser.selecting import FixedDict, FixedList, rows_of
 from sessionlab.browser.telling import Telling
 from sessionlab.errors import FrameError, SessionLabError
 from sessionlab.lab.engine import literal
@@ -31,24 +31,6 @@ if TYPE_CHECKING:
 
 _PAGE = 200
 _CHUNK = 40
-_MOST_BOUND = 1_000
-
-
-def _fixed(*_: Any, **__: Any) -> Any:
-    raise TypeError("What a browser holds is not changed in place. Set the whole: browser.filters = {…}, or selected.")
-
-
-class _FixedDict(dict[str, Any]):
-    """Filters that are there to be read: a change in place would be seen by nobody."""
-
-    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _fixed
-
-
-class _FixedList(list[str]):
-    """Ids that are there to be read."""
-
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = remove = pop = clear = _fixed
-    sort = reverse = _fixed
 
 
 def _read(name: str) -> str:
@@ -191,27 +173,11 @@ class SessionBrowser(anywidget.AnyWidget):
         """
         self._catch_up()
         keys = self._picks() if self._picked else [self._listing.keys[row] for row in self._listed(thorough=True)]
-        table = self._rows_of(name, keys, columns, filters)
+        is_all = not self._picked and not self._asked.plain()
+        table = rows_of(self._lab, name, None if is_all else keys, columns=columns, filters=filters)
         if to == "arrow":
             return table
         return to_polars(table) if to == "polars" else to_pandas(table)
-
-    def _rows_of(
-        self, name: str, keys: Sequence[tuple[str, str]], columns: Any, filters: Mapping[str, Any]
-    ) -> pa.Table:
-        if not self._picked and len(keys) == len(self._listing) and not self._asked.plain():
-            return self._lab.frame(name, columns=columns, to="arrow", **filters)
-        ids = list(dict.fromkeys(session_id for _, session_id in keys))
-        if name == "model_configs" or len(ids) <= _MOST_BOUND:
-            filters = {"session_id": ids, **filters}
-        if name == "model_configs":
-            sources = list(dict.fromkeys(source for source, _ in keys))
-            return self._lab.frame(name, columns=columns, to="arrow", **{"source": sources, **filters})
-        wanted = [columns] if isinstance(columns, str) else columns
-        more = None if wanted is None else [*wanted, *(n for n in ("source", "session_id") if n not in wanted)]
-        table = self._lab.frame(name, columns=more, to="arrow", **filters)
-        table = table.filter(_is_one_of(table, keys))
-        return table if wanted is None else table.select(list(wanted))
 
     def _picks(self) -> list[tuple[str, str]]:
         return [key for key in self._listing.keys if key in self._picked]
@@ -220,7 +186,7 @@ class SessionBrowser(anywidget.AnyWidget):
 
     @traitlets.validate("filters")
     def _check_filters(self, proposal: Any) -> dict[str, Any]:
-        return _FixedDict(Filters.of(proposal["value"]).plain())
+        return FixedDict(Filters.of(proposal["value"]).plain())
 
     @traitlets.observe("filters")
     def _filter(self, change: Any) -> None:
@@ -246,7 +212,7 @@ class SessionBrowser(anywidget.AnyWidget):
     def _check_selected(self, proposal: Any) -> list[str]:
         for session_id in proposal["value"]:
             self._key_of(session_id)
-        return _FixedList(proposal["value"])
+        return FixedList(proposal["value"])
 
     @traitlets.observe("selected")
     def _select(self, change: Any) -> None:
@@ -503,18 +469,6 @@ class SessionBrowser(anywidget.AnyWidget):
         is_same = unchanged == len(before) == len(self._telling) and before.head == self._telling.head
         if not is_same:
             self._send_session(unchanged, is_new=False)
-
-
-def _is_one_of(table: pa.Table, keys: Iterable[tuple[str, str]]) -> Any:
-    """Return which rows are of one of some sessions."""
-    by_source: dict[str, list[str]] = {}
-    for source, session_id in keys:
-        by_source.setdefault(source, []).append(session_id)
-    mask: Any = pa.array(np.zeros(table.num_rows, dtype=bool))
-    for source, ids in by_source.items():
-        is_it = pc.is_in(table.column("session_id"), value_set=pa.array(ids, pa.large_string()))
-        mask = pc.or_(mask, pc.and_(pc.equal(table.column("source"), source), is_it))
-    return mask
 
 
 def _known_zone(name: Any) -> str:

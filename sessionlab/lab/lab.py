@@ -445,10 +445,11 @@ class Lab:
         """Return a session browser: a widget that shows itself at the end of a notebook's cell.
 
         Args:
-            **filters: What it shows at first; those of `SessionBrowser.filters`.
+            **filters: What it shows at first: those of `SessionBrowser.filters` (`text`, `source`, `agent_name`,
+                `model`, `directory`, `since`, `until`, `has_errors`), `session_id` to open one, and `height_px`.
 
         Raises:
-            FrameError: There is no such filter, or a value does not fit.
+            FrameError: There is no such filter or session, or a value does not fit.
             HistoryFileError: A history cannot be read.
         """
         from sessionlab.browser import SessionBrowser

@@ -45,11 +45,24 @@ def needed(frame: pd.DataFrame, function: str, name: str, columns: Iterable[str]
     for column in dict.fromkeys(columns):
         if column not in frame.columns:
             raise FrameError(
-                f"mining.{function} needs the column {column!r}, which the frame lacks. "
-                f'Give it all of lab.frame("{name}"), or name it in columns=.'
+                f"mining.{function} needs the column {column!r}, which the frame lacks. {_remedy(frame, name, column)}"
             )
         chosen[column] = _as_declared(frame[column], name, function)
     return pd.DataFrame(chosen).reset_index(drop=True)
+
+
+def _remedy(frame: pd.DataFrame, name: str, column: str) -> str:
+    """Return what to do about a column that is not there."""
+    columns = [str(one) for one in frame.columns]
+    given = next((one.name for one in FRAMES.values() if set(columns) == set(one.column_names)), name)
+    if given != name:
+        return f'This looks like lab.frame("{given}"); give it lab.frame("{name}").'
+    near = difflib.get_close_matches(column, columns, n=1, cutoff=0.75)
+    if near and column not in FRAMES[name].column_names:
+        return f"Did you mean {near[0]!r}?"
+    if column not in FRAMES[name].column_names:
+        return f"It is no column of {name!r}: merge it in before."
+    return f'Give it all of lab.frame("{name}"), or name it in columns=.'
 
 
 def one_of(value: Any, allowed: Sequence[str], what: str) -> None:
