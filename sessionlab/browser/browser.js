@@ -29,8 +29,8 @@ function render({ model, el }) {
   };
   tell("kernel", "");
 
-  const filters = makeFilters({ model, listen, signal, id });
-  const chart = makeChart({ listen, signal, filters });
+  const filters = makeFilters({ model, listen, id });
+  const chart = makeChart({ listen, filters });
   const transcript = makeTranscript({ send, listen, say, sought: () => filters.values().text || "" });
   const list = makeList({ model, send, listen, id, say, opening: transcript.opening });
   const summary = make("div", { class: "slb-summary" }, list.totals, chart.element);

@@ -2,7 +2,7 @@
 
 const DRAGGING_MS = 160;
 
-function makeChart({ listen, signal, filters }) {
+function makeChart({ listen, filters }) {
   const HEIGHT = 64,
     TOP = 12,
     BOTTOM = 14;

@@ -39,7 +39,7 @@ def needed(frame: pd.DataFrame, function: str, name: str, columns: Iterable[str]
     """
     if not isinstance(frame, pd.DataFrame):
         raise FrameError(
-            f"mining.{function} got {type(frame)}. Give it the pandas frame that lab.frame({name!r}) returns."
+            f"mining.{function} got a {_kind(frame)}. Give it the pandas frame that lab.frame({name!r}) returns."
         )
     chosen = {}
     for column in dict.fromkeys(columns):
@@ -49,6 +49,11 @@ def needed(frame: pd.DataFrame, function: str, name: str, columns: Iterable[str]
             )
         chosen[column] = _as_declared(frame[column], name, function)
     return pd.DataFrame(chosen).reset_index(drop=True)
+
+
+def _kind(thing: object) -> str:
+    package, name = type(thing).__module__.partition(".")[0], type(thing).__name__
+    return name if package == "builtins" else f"{package} {name}"
 
 
 def _remedy(frame: pd.DataFrame, name: str, column: str) -> str:
