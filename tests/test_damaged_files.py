@@ -300,7 +300,8 @@ def test_text_that_is_not_utf_8_is_replaced_and_named_in_every_column(shelf: She
             rows = [row for (row,) in db.execute(f"select rowid from {table}")] if there else []
             for number, column in enumerate(there.intersection(columns) if rows else ()):
                 row = rows[number % len(rows)]
-                db.execute(f"""update {table} set "{column}" = cast(x'61ff62' as text) where rowid = {row}""")
+                text = f"{table} {column}".encode() + b"\xff"  # another one each, so that ids stay apart
+                db.execute(f"""update {table} set "{column}" = cast(x'{text.hex()}' as text) where rowid = {row}""")
                 dirty.append(f"{table} row {row}: {column} is not UTF-8")
         db.commit()
     sound, _ = shelf.read(bytes_of(tool))
