@@ -9,7 +9,7 @@ import stat
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, Unpack
 
 from sessionlab.errors import SettingsError, StoreError, StoreVersionError
 from sessionlab.store.gate import DEFAULT_TIMEOUT_S, Gate, file_uri, gate_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 Journal = Literal["wal", "rollback"]
 Synchronous = Literal["normal", "full"]
 
@@ -132,10 +133,12 @@ class Database:
         self._check_open()
         return self.gate.read(work, timeout_s=self._timeout_s, synchronous=self._synchronous)
 
-    def write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    def write(
+        self, work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result], *arguments: Unpack[_Arguments]
+    ) -> _Result:
         """Run `work` in one write transaction; when this returns, it is committed."""
         self._check_open()
-        return self.gate.write(work, timeout_s=self._timeout_s, synchronous=self._synchronous)
+        return self.gate.write(work, *arguments, timeout_s=self._timeout_s, synchronous=self._synchronous)
 
     def maintain(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run `work` under the lock between processes but outside a transaction (`vacuum`)."""

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from sessionlab.errors import HistoryFileError, StoreBusyError, StoreReplacedError
 from sessionlab.store.lock import FairLock, Held, ProcessLock, Ticket, shared_with_nobody_last
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 _Identity = tuple[int, int]
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -46,6 +47,8 @@ class Gate:
         self._wal: _Identity | None = None
         self._settings: tuple[float, str] = (-1.0, "")
         self._users: set[object] = set()
+        self.writes = 0
+        """Rises with each write of this process, and whenever the file is opened anew."""
 
     @property
     def is_awaited(self) -> bool:
@@ -103,8 +106,8 @@ class Gate:
 
     def write(
         self,
-        work: Callable[[sqlite3.Connection], _Result],
-        *,
+        work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result],
+        *arguments: Unpack[_Arguments],
         timeout_s: float,
         synchronous: str = "normal",
         transaction: bool = True,
@@ -115,29 +118,35 @@ class Gate:
             StoreBusyError: Another process held the store for longer than `timeout_s`; nothing was written.
             StoreError: What else SQLite refused, in our words; nothing was written.
         """
-        return self._turns.run(self._write, work, timeout_s, synchronous, transaction)
+        return self._turns.run(self._write, work, arguments, timeout_s, synchronous, transaction)
 
     def _write(
-        self, work: Callable[[sqlite3.Connection], _Result], timeout_s: float, synchronous: str, transaction: bool
+        self,
+        work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result],
+        arguments: tuple[Unpack[_Arguments]],
+        timeout_s: float,
+        synchronous: str,
+        transaction: bool,
     ) -> _Result:
         lock = self._lock
         try:
             lock.acquire(timeout_s)
             connection = self._ready(timeout_s, synchronous, is_locked=True)
+            self.writes += 1
             if not transaction:
-                result = work(connection)
+                result = work(connection, *arguments)
                 self._wal = self._identity_of_wal()  # the work may have changed the journal mode
                 return result
             execute = self._execute
             execute("begin immediate")
             try:
-                result = work(connection)
+                result = work(connection, *arguments)
                 execute("commit")
+                return result
             except BaseException:
                 if connection.in_transaction:
                     execute("rollback")
                 raise
-            return result
         except (sqlite3.Error, OSError) as error:
             self._raise(error)
         finally:
@@ -174,9 +183,10 @@ class Gate:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self.identity:
             raise self._replaced("removed" if status is None else "replaced by another file")
-        if self._connection is not None and self._wal != self._identity_of_wal():
-            self._close_stolen(timeout_s, is_locked=is_locked)
         connection = self._connection
+        if connection is not None and self._wal != self._identity_of_wal():
+            self._close_stolen(timeout_s, is_locked=is_locked)
+            connection = None
         if connection is None:
             connection = self._open(timeout_s)
         elif connection.in_transaction:  # Ctrl-C struck in the middle of a rollback
@@ -210,6 +220,7 @@ class Gate:
             connection.close()
             raise
         self._connection, self._wal, self._settings = connection, self._identity_of_wal(), (-1.0, "")
+        self.writes += 1
         self._execute = connection.cursor().execute  # one cursor for all: making one takes as long as a short statement
         return connection
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from sessionlab.store.gate import Gate
+
 
 class Event:
     """One thing that happened, as it will be written."""
@@ -37,30 +39,53 @@ class Ledger:
     """Writes events, and remembers the numbers that come next so that it need not look them up each time.
 
     What it remembers holds as long as the store's counter stands where this ledger left it: whoever else writes
-    moves the counter.
+    moves the counter. Where it is known that nobody has written since, not even the counter is looked up.
     """
 
-    __slots__ = ("_last_key", "_next", "connection", "execute")
+    __slots__ = ("_deletions", "_last_key", "_next", "_of", "_seen", "connection", "execute")
 
     connection: sqlite3.Connection
     execute: Callable[..., sqlite3.Cursor]
 
     def __init__(self) -> None:
+        self._of: sqlite3.Connection | None = None  # the connection that `execute` is of
         self._last_key = -1
+        self._deletions = -1
+        self._seen = (-1, -1)  # the process's count of writes and SQLite's, when this ledger had written
         self._next: dict[tuple[str, int], int] = {}
 
     def write(
-        self, connection: sqlite3.Connection, events: Sequence[Event], session: SessionPlace | None = None
+        self,
+        connection: sqlite3.Connection,
+        gate: Gate | None,
+        events: Sequence[Event],
+        session: SessionPlace | None = None,
     ) -> None:
         """Write events in their order, inside a transaction, with the store's next keys.
+
+        Args:
+            connection: The store.
+            gate: Its gate, where this is all that is written in the transaction.
+            events: The events.
+            session: Theirs.
 
         Raises:
             RecordingError: The rows of `session` have gone since it was opened, or an event does not fit.
         """
-        self.connection = connection
-        execute = self.execute = connection.cursor().execute
-        last_key, deletions = execute("select last_key, deletions from store").fetchone()
-        if last_key != self._last_key or len(self._next) > 10_000:
+        if connection is not self._of:
+            self._of = self.connection = connection
+            self.execute = connection.cursor().execute
+        execute = self.execute
+        writes = 0 if gate is None else gate.writes
+        # Of others' commits alone, and half the time that looking the counter up takes.
+        version = execute("pragma data_version").fetchone()[0] if gate is not None else 0
+        if self._last_key >= 0 and gate is not None and self._seen == (writes - 1, version):
+            last_key, deletions = self._last_key, self._deletions
+        else:
+            last_key, deletions = execute("select last_key, deletions from store").fetchone()
+            if last_key != self._last_key:
+                self._next.clear()
+        if len(self._next) > 10_000:
             self._next.clear()
         self._last_key = -1  # should one of the events fail, nothing of this holds
         if session is not None and session.deletions != deletions:
@@ -79,16 +104,16 @@ class Ledger:
         for event in events:
             event.write(self, key)
             key += event.key_count
-        self._last_key = last_key
+        self._last_key, self._deletions, self._seen = last_key, deletions, (writes, version)
 
     def next(self, numbers: str, session_key: int) -> int:
         """Return a session's next `message_index`, `turn_index`, `tool_call_index` or `exchange_index`."""
         at = (numbers, session_key)
         number = self._next.get(at)
         if number is None:
-            number = self.execute(_NEXT[numbers], (session_key,)).fetchone()[0]
+            number = int(self.execute(_NEXT[numbers], (session_key,)).fetchone()[0])
         self._next[at] = number + 1
-        return int(number)
+        return number
 
     def forget(self) -> None:
         """Look everything up again, since a transaction was rolled back."""

@@ -170,13 +170,15 @@ class ProcessLock:
         Raises:
             StoreBusyError: Another process kept it for longer than `timeout_s`.
         """
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if _try_lock(self._descriptor):
+        descriptor = self._descriptor
+        if descriptor is None:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._descriptor = descriptor
+        if _try_lock(descriptor):
             return
         deadline = time.monotonic() + timeout_s
         pause = 0.00005
-        while not _try_lock(self._descriptor):
+        while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise StoreBusyError(
                     f"The store of {self.path!r} stayed locked by another process for {timeout_s:g} s. "
@@ -220,9 +222,11 @@ else:
     # What a file system answers that has no such locks; there the store is in rollback mode and SQLite's own serve.
     _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
+    _LOCK = LOCK_EX | LOCK_NB
+
     def _try_lock(descriptor: int) -> bool:
         try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
+            flock(descriptor, _LOCK)
         except BlockingIOError:
             return False
         except OSError as error:

@@ -171,7 +171,7 @@ class _ValueWriter:
             call = self._session.tool_calls[number]
             event.turn = None if call.turn_id is None else self._places[call.turn_id]
             events.append(_result_event(event, call, self._calls[number]))
-        self._ledger.write(self._connection, events)
+        self._ledger.write(self._connection, None, events)
 
     def tool_calls_up_to(self, number: int) -> None:
         """Write the first `number` tool calls, as far as they are not written yet."""
@@ -190,7 +190,7 @@ class _ValueWriter:
                 arguments=text_of(call.arguments, "arguments"),
                 started_at=now_us() if started is None else started,
             )
-            self._ledger.write(self._connection, [event])
+            self._ledger.write(self._connection, None, [event])
             self._calls.append(place)
 
     def give_calls_their_turns(self) -> None:

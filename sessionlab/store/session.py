@@ -419,8 +419,8 @@ class RecordedSession:
     def _message_event(
         self, place: Place, role: Role, kind: Kind, text: Any, at: datetime | None, message_id: str | None
     ) -> MessageEvent:
-        place.given_id = text_of(message_id, "message_id")
-        when = to_us(at, "at")
+        if message_id is not None:
+            place.given_id = text_of(message_id, "message_id")
         return MessageEvent(
             session=self._place,
             place=place,
@@ -429,7 +429,7 @@ class RecordedSession:
             content=text_of(text, f"{role}()"),
             parent=self._state.head,
             prompt=self._state.prompt,
-            created_at=now_us() if when is None else when,
+            created_at=_time_of(at),
         )
 
     def _turn_events(
@@ -565,7 +565,7 @@ class RecordedSession:
             return
         ledger = self._recorder._ledger
         try:
-            database.write(lambda connection: ledger.write(connection, events, self._place))
+            database.write(ledger.write, database.gate, events, self._place)
         except BaseException as error:
             ledger.forget()
             for event in reversed(events):
@@ -595,6 +595,11 @@ class RecordedSession:
         database = self._recorder._opened()
         assert database is not None  # noqa: S101 -- a disabled recorder's session has no rows to ask for
         return database.read(work)
+
+
+def _time_of(at: datetime | None) -> int:
+    moment = None if at is None else to_us(at, "at")
+    return now_us() if moment is None else moment
 
 
 def _check_usage(usage: Usage | None) -> None:
