@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import in_pieces, refuse_interrupt, roll_back, script, show_as
 from sessionlab.lab.incoming import INCOMING, TEXTS, Kind
 from sessionlab.lab.keyed import RANGE, RANGE_ALONE, TRIES
@@ -237,7 +237,7 @@ class ArchiveCopy(Copy):
     def begin(self) -> None:
         """Nothing is read before a frame is asked for."""
 
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:  # noqa: ARG002 - texts wait until they are asked for
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:  # noqa: ARG002 - texts wait
         """Read the facts, if other sessions are to be shown than those that are held; texts wait.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,11 @@ from sessionlab.model import storable
 
 if TYPE_CHECKING:
     from sessionlab.sources import Problem, Source
+
+Need = Literal["usage", "turns", "facts"]
+"""What will be asked for: the frame `token_usage` alone; turns and configurations, but neither texts nor tool calls; or
+anything. Who can do with less reading does.
+"""
 
 NO_PRICE = "no price is known for the model"
 """How the reason of a problem begins that concerns costs alone; all else was read."""
@@ -91,11 +96,12 @@ class Copy(ABC):
         """
 
     @abstractmethod
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:
         """Copy what has come since the last time.
 
         Args:
             kinds: The texts that will be asked for.
+            need: What else will be asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.
@@ -193,7 +199,9 @@ class Copy(ABC):
             names.append(new.select([key, *NAMES[table]]))
         elif table == "message" and rows.column("given_id").null_count < rows.num_rows:
             given = rows.filter(rows.column("given_id").is_valid())
-            self._names["given_id"].append(given.select(["message_key", "given_id"]))
+            names = self._names["given_id"]
+            new = given.filter(pc.greater(given.column("message_key"), names.last_key))
+            names.append(new.select(["message_key", "given_id"]))
 
     def _named(self, table: str, rows: pa.Table) -> pa.Table:
         """Return rows with what they name by key."""
@@ -201,7 +209,7 @@ class Copy(ABC):
             keys = rows.column(key)
             known = None if keys.null_count == 0 else keys.is_valid().to_numpy()
             numbers = keys.fill_null(-1).to_numpy() if known is not None else keys.to_numpy()
-            rows = rows.append_column(column, self._names[kind].pick(name, numbers, known))
+            rows = rows.append_column(column, self._names[kind].name(name, numbers, known))
         return rows
 
 

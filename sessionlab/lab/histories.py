@@ -12,7 +12,7 @@ import pyarrow as pa
 from sessionlab.errors import HistoryFileError, warn
 from sessionlab.lab.archived import Archive, ArchiveCopy, claims_of
 from sessionlab.lab.attach import Attachment, Signature, is_busy, signature_of
-from sessionlab.lab.copying import Copy, problem_row
+from sessionlab.lab.copying import Copy, Need, problem_row
 from sessionlab.lab.engine import Engine
 from sessionlab.lab.incoming import Kind
 from sessionlab.lab.keyed import KeyedCopy
@@ -92,17 +92,17 @@ class Histories:
         """The files that were found and cannot be read."""
         return [problem_row(None, path, reason) for path, (_, reason) in self._failed.items()]
 
-    def refresh(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> None:
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:
         """Copy what has come since the last time, and look for files that are new or gone.
 
         Args:
             kinds: The texts that will be asked for.
-            only_usage: Nothing but the frame `token_usage` will be asked for.
+            need: What else will be asked for.
 
         Raises:
             HistoryFileError: A file that was named cannot be read any more.
         """
-        self._look(kinds, only_usage=only_usage)
+        self._look(kinds, need=need)
 
     def read(self, source: str, kinds: Collection[Kind]) -> None:
         """Bring the histories of one tool up to date, as they were found the last time.
@@ -123,7 +123,7 @@ class Histories:
                     raise
                 self._failed[copy.path] = ((), str(error))
                 self.copies.remove(copy)
-        self._refresh_trees(kinds, only_usage=False, source=source)
+        self._refresh_trees(kinds, need="facts", source=source)
         for copy in [copy for copy in self.copies if copy.source.name == source and isinstance(copy, ArchiveCopy)]:
             if copy.path not in self._also:
                 copy.hidden = self._held_before(copy)
@@ -141,7 +141,7 @@ class Histories:
     def _known_paths(self) -> list[str]:
         return [*self._by_path, *self._failed, *(path for tree in self._trees.values() for path in tree.files)]
 
-    def _look(self, kinds: Collection[Kind] | None = None, *, only_usage: bool = False) -> None:
+    def _look(self, kinds: Collection[Kind] | None = None, *, need: Need = "facts") -> None:
         """Read what the paths lead to now; at opening, with `kinds` None, what can wait does."""
         copies: list[Copy] = []
         failed = self._failed
@@ -153,7 +153,7 @@ class Histories:
             if place is not None and not os.path.isdir(place):
                 source = self._tree_source_of_named(place)
                 if source is None:
-                    self._read(place, None, kinds)
+                    self._read(place, None, kinds, need)
                     copies.append(self._by_path[place])
                 else:
                     files.setdefault(source.name, {})[place] = place
@@ -163,7 +163,7 @@ class Histories:
             ready = [
                 (copy.source.name, path, copy)
                 for path in databases
-                if (copy := self._refreshed(path, place, kinds, failed)) is not None
+                if (copy := self._refreshed(path, place, kinds, need, failed)) is not None
             ]
             for source, path, root in trees:
                 if path not in files.setdefault(source.name, {}):
@@ -183,7 +183,7 @@ class Histories:
             if gone in self._archives:
                 self._archives.pop(gone).drop()
         if kinds is not None:
-            self._refresh_trees(kinds, only_usage=only_usage)
+            self._refresh_trees(kinds, need=need)
         self._add_archives(kinds)
 
     def _add_archives(self, kinds: Collection[Kind] | None) -> None:
@@ -209,7 +209,7 @@ class Histories:
         before = self.copies[: self.copies.index(copy)]
         return frozenset[str]().union(*(other.session_ids for other in before if other.source.name == copy.source.name))
 
-    def _refresh_trees(self, kinds: Collection[Kind], *, only_usage: bool, source: str | None = None) -> None:
+    def _refresh_trees(self, kinds: Collection[Kind], *, need: Need, source: str | None = None) -> None:
         """Bring the copies of files of records up to date; what a database of the tool holds too is left out."""
         for tree in [tree for tree in self._trees.values() if source in (None, tree.source.name)]:
             others = [
@@ -220,7 +220,7 @@ class Histories:
             tree.hidden = frozenset[str]().union(*(copy.session_ids for copy in others))
             tree.claimed = self._claims(tree.source.name)
             try:
-                tree.refresh(kinds, only_usage=only_usage)
+                tree.refresh(kinds, need=need)
             except HistoryFileError as error:
                 if any(root in self._paths and not os.path.isdir(root) for root in tree.roots):
                     raise
@@ -265,6 +265,7 @@ class Histories:
         path: str,
         folder: str | None,
         kinds: Collection[Kind] | None,
+        need: Need,
         failed: Mapping[str, tuple[Signature, str]],
     ) -> Copy | None:
         """Return the copy of a file that was found, up to date; None, and a problem, where it cannot be read."""
@@ -273,7 +274,7 @@ class Histories:
             self._failed[path] = failed[path]
             return None
         try:
-            self._read(path, folder, kinds)
+            self._read(path, folder, kinds, need)
         except HistoryFileError as error:
             # A lock can go without a trace, so such a file is looked at again each time.
             self._failed[path] = (() if is_busy(error.__cause__) else signature, str(error))
@@ -318,11 +319,11 @@ class Histories:
             for name in sorted(names):
                 yield os.path.join(folder, name)
 
-    def _read(self, path: str, folder: str | None, kinds: Collection[Kind] | None) -> None:
+    def _read(self, path: str, folder: str | None, kinds: Collection[Kind] | None, need: Need) -> None:
         """Bring the copy of a file up to date, or make it."""
         if path in self._by_path:
             if kinds is not None:
-                self._by_path[path].refresh(kinds)
+                self._by_path[path].refresh(kinds, need=need)
                 self._read_archive(path)
             return
         _refuse_what_is_no_file(path)
@@ -335,7 +336,7 @@ class Histories:
         try:
             copy.begin()
             if kinds is not None:
-                copy.refresh(kinds)
+                copy.refresh(kinds, need=need)
         except BaseException:
             copy.drop()
             raise

@@ -111,5 +111,6 @@ NAMES = {
     "model_config": ("model_config_id", "provider_name", "request_model"),
     "given_id": ("given_id",),
 }
+GIVEN: Columns = [("message_key", _KEY), ("given_id", "varchar")]
 STATE: Columns = [("store_id", "varchar"), ("last_key", "bigint"), ("deletions", "bigint")]
 PROBLEM: Columns = [("record", "varchar"), ("reason", "varchar"), ("line", "bigint")]

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import refuse_interrupt
-from sessionlab.lab.incoming import INCOMING, OPTIONAL, STATE, TEXTS, Kind
+from sessionlab.lab.incoming import GIVEN, INCOMING, OPTIONAL, STATE, TEXTS, Kind
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
 
@@ -27,6 +27,8 @@ RANGE = 20_000
 """How many messages are copied before a recorder of this process that waits is let in."""
 RANGE_ALONE = 200_000
 """The same where this process records nothing."""
+TURNS = ("invocation", "model_config", "turn")
+"""The tables that are copied where only turns are needed; the others wait."""
 TRIES = 8
 """How often a copy is begun again where rows went meanwhile."""
 
@@ -38,6 +40,7 @@ class KeyedCopy(Copy):
         self.source: KeyedSource = source
         self._state: tuple[str, int, int] | None = None
         self._file: tuple[int, int] | None = None
+        self._rest_until = -1
         self._calls_before_turns = False
         self._attachment = attachment
         attachment.is_foreign = False
@@ -46,6 +49,7 @@ class KeyedCopy(Copy):
     def _create(self) -> None:
         super()._create()
         self._state = None
+        self._rest_until = -1
 
     @property
     def state(self) -> tuple[str, int, int] | None:
@@ -53,26 +57,31 @@ class KeyedCopy(Copy):
         return self._state
 
     def begin(self) -> None:
-        """Copy the facts.
+        """Copy the sessions; turns, messages and tool calls wait until a frame is asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.
         """
-        self.refresh()
+        self._copy(())
 
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:  # noqa: ARG002 - texts wait until they are asked for
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:
         """Copy what has come since the last time; texts wait until they are asked for.
 
         Args:
             kinds: The texts that will be asked for.
+            need: What else will be asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.
         """
+        self._copy(tuple(INCOMING) if need == "facts" or kinds else TURNS)
+
+    def _copy(self, tables: Collection[str]) -> None:
+        """Copy the sessions, and what has come in some tables: none, those of turns, or all."""
         for _ in range(TRIES):
-            if self._is_current():
+            if self._is_current(tables):
                 return
-            if self._once(self._copy_facts):
+            if self._once(lambda: self._copy_facts(tables)):
                 return
         raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
 
@@ -85,7 +94,7 @@ class KeyedCopy(Copy):
             HistoryFileError: The file cannot be read, or rows went although the facts are held.
         """
         for _ in range(TRIES):
-            if self._state is None and not is_held:
+            if not is_held and (self._state is None or self._rest_until < self._state[1]):
                 self.refresh()
             if self._state is not None and self.texts[kind].until >= self._state[1]:
                 return
@@ -98,9 +107,11 @@ class KeyedCopy(Copy):
                 )
         raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
 
-    def _is_current(self) -> bool:
+    def _is_current(self, tables: Collection[str]) -> bool:
         """Ask the connection of a recorder in this process, if there is one; that costs next to nothing."""
         if self._state is None:
+            return False
+        if tables and (self._until if tables == TURNS else self._rest_until) < self._state[1]:
             return False
         gate = gate_of(self.path)
         if gate.identity != self._file:
@@ -132,7 +143,7 @@ class KeyedCopy(Copy):
                     self.texts[held] = Texts(self.texts[held].columns)
         return is_done
 
-    def _copy_facts(self) -> bool:
+    def _copy_facts(self, tables: Collection[str]) -> bool:
         """Copy the new rows and return True, or False where rows went away meanwhile and all must start over."""
         after = -1 if self._state is None else self._state[1]
         # The state and the sessions, which change, come from one statement and so from one snapshot.
@@ -153,26 +164,45 @@ class KeyedCopy(Copy):
                 sessions = in_order(sessions, "session_key")  # a join keeps no order
                 self._remember("session", sessions)
                 self._engine.ingest("session", self.schema, sessions)
-            start = after
-            self._calls_before_turns = False
-            while start < until:
-                start = self._copy_range(start, until)
-            if self._calls_before_turns:
-                self._engine.ingest("later_turns", self.schema, after=after)
+        have_turns, have_rest = self._until, self._rest_until
+        if tables and have_rest == have_turns >= 0:
+            tables = tuple(INCOMING)  # what has come lately is little
+        if tables and tables != TURNS:
+            if have_rest < have_turns:
+                self._copy_ranges([name for name in tables if name not in TURNS], have_rest, have_turns)
+            have_rest = until
+        if tables:
+            self._copy_ranges(tables, have_turns, until)
+            have_turns = until
+        if (until, have_turns, have_rest) != (after, self._until, self._rest_until):
             if not self._still(state):
                 return False
             self.version += 1
-        self._state, self._until = state, state[1]
+        self._state, self._until, self._rest_until = state, have_turns, have_rest
         return True
 
-    def _copy_range(self, after: int, until: int) -> int:
+    def _copy_ranges(self, tables: Collection[str], after: int, until: int) -> None:
+        """Copy the rows of some tables with keys behind `after` up to `until`."""
+        start = after
+        self._calls_before_turns = False
+        while start < until:
+            start = self._copy_range(tables, start, until)
+        if self._calls_before_turns:
+            self._engine.ingest("later_turns", self.schema, after=after)
+
+    def _copy_range(self, tables: Collection[str], after: int, until: int) -> int:
         is_shared = self._attachment.gate.is_shared
         end = self._range_end(after, until, RANGE) if is_shared else until
         # A first copy reads whole tables, which is quicker by a scan than by key.
         fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
         waiting_turns = late_results = False
+        if "message" not in tables:
+            given = self.source.given if after < 0 else self.source.facts["message"]
+            self._remember("message", in_order(self._fetch(given, GIVEN, after=after, until=end), GIVEN[0][0]))
+        if "turn" not in tables:
+            waiting_turns = True  # of the turns that are here already some may have waited for calls
         for table, columns in INCOMING.items():
-            if table == "session" or table not in self.source.facts:
+            if table == "session" or table not in tables or table not in self.source.facts:
                 continue
             rows = fetch(self.source.facts[table], columns, after=after, until=end)
             if not rows.num_rows:

@@ -30,7 +30,7 @@ from sessionlab.lab.rows import (
     merged_configs,
     needed_texts,
     needs_costs,
-    needs_usage_alone,
+    need_of,
     newest,
     read_rows,
 )
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from sessionlab.browser import SessionBrowser
-    from sessionlab.lab.copying import Copy
+    from sessionlab.lab.copying import Copy, Need
     from sessionlab.lab.incoming import Kind
 
 To = Literal["pandas", "polars", "arrow"]
@@ -212,7 +212,7 @@ class Lab:
         query = query_for(frame, filters)
         with self._lock, ctrl_c():
             kinds = needed_texts(frame, chosen, query)
-            engine, copies = self._refreshed(kinds, only_usage=needs_usage_alone(frame, query))
+            engine, copies = self._refreshed(kinds, need=need_of(frame, chosen, query))
             # Texts first: reading them can show that rows went, and then the facts are copied anew.
             self._load(copies, kinds, costs=needs_costs(chosen, query))
             is_shared = frame.name == "model_configs" and len(copies) > 1
@@ -469,12 +469,12 @@ class Lab:
             self._engine = None
             raise
 
-    def _refreshed(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> tuple[Engine, list[Copy]]:
+    def _refreshed(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> tuple[Engine, list[Copy]]:
         """Bring every history up to date, unless a snapshot is held, and return them.
 
         Args:
             kinds: The texts that will be asked for.
-            only_usage: Nothing but the frame `token_usage` will be asked for.
+            need: What else will be asked for.
         """
         if self._is_forked:
             self._is_forked, self._snapshots = False, 0
@@ -482,7 +482,7 @@ class Lab:
         if self._engine is None or self._histories is None:
             raise SessionLabError("The lab is closed. sessionlab.open() makes another.")
         if not self._snapshots:
-            self._histories.refresh(kinds, only_usage=only_usage)
+            self._histories.refresh(kinds, need=need)
         return self._engine, self._histories.copies
 
     def _load(self, copies: Sequence[Copy], kinds: Collection[Kind], *, costs: bool) -> None:

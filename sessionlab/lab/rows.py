@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.errors import FrameError
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import Engine
 from sessionlab.lab.filters import Query
 from sessionlab.lab.frames import Column, Frame
@@ -31,9 +31,15 @@ def needed_texts(frame: Frame, chosen: tuple[Column, ...], query: Query) -> set[
     return {texts[name] for name in (*query.text_conditions, *(c.name for c in chosen)) if name in texts}
 
 
-def needs_usage_alone(frame: Frame, query: Query) -> bool:
-    """Return True where turns and their tokens are all that is asked for, and nothing of what is told of sessions."""
-    return frame.name == "token_usage" and not any("facts.session" in condition for condition in query.conditions)
+def need_of(frame: Frame, chosen: tuple[Column, ...], query: Query) -> Need:
+    """Return what must be read to answer."""
+    if frame.name == "token_usage" and not any("facts.session" in condition for condition in query.conditions):
+        return "usage"
+    if frame.name in ("token_usage", "model_configs"):
+        return "turns"
+    if frame.name == "turns" and not needed_texts(frame, chosen, query):
+        return "facts" if "tool_call_count" in {*query.columns, *(column.name for column in chosen)} else "turns"
+    return "facts"
 
 
 def needs_costs(chosen: tuple[Column, ...], query: Query) -> bool:

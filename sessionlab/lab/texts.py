@@ -51,6 +51,15 @@ class Texts:
             self._whole = pa.concat_tables(self._parts)
         return self._whole
 
+    def name(self, column: str, keys: NDArray[np.int64], known: NDArray[np.bool_] | None) -> pa.Array | pa.ChunkedArray:
+        """Return what `pick` does; where few texts stand for many keys, each of them once and its number many times."""
+        table = self.table
+        if table is None or len(keys) < 2 * table.num_rows:
+            return self.pick(column, keys, known)
+        positions, found = self._places(keys, known)
+        numbers = pa.array(positions, mask=None if found.all() else ~found)
+        return pa.DictionaryArray.from_arrays(numbers, table.column(column).combine_chunks())
+
     def pick(self, column: str, keys: NDArray[np.int64], known: NDArray[np.bool_] | None) -> pa.ChunkedArray:
         """Return a column's texts for some keys; NULL where a key is not `known`.
 
@@ -62,16 +71,27 @@ class Texts:
         table = self.table
         if table is None:
             return pa.chunked_array([pa.nulls(len(keys), pa.large_string())])
+        own = self._own_keys()
+        if known is None and len(keys) == len(own) and (len(keys) == 0 or bool((keys == own).all())):
+            return table.column(column)
+        return _take(table.column(column), *self._places(keys, known))
+
+    def _own_keys(self) -> NDArray[np.int64]:
         if self._keys is None:
             self._keys = np.concatenate([part.column(0).to_numpy() for part in self._parts])
-        if known is None and len(keys) == len(self._keys) and (len(keys) == 0 or bool((keys == self._keys).all())):
-            return table.column(column)
-        positions: Any = np.searchsorted(self._keys, keys)
-        found = positions < len(self._keys)
-        found[found] = self._keys[positions[found]] == keys[found]
+        return self._keys
+
+    def _places(
+        self, keys: NDArray[np.int64], known: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return at which row each key stands, and which of them are there at all."""
+        own = self._own_keys()
+        positions: Any = np.searchsorted(own, keys)
+        found = positions < len(own)
+        found[found] = own[positions[found]] == keys[found]
         if known is not None:
             found &= known
-        return _take(table.column(column), positions, found)
+        return np.where(found, positions, 0), found
 
 
 def _take(column: pa.ChunkedArray, positions: NDArray[np.int64], found: NDArray[np.bool_]) -> pa.ChunkedArray:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.configs import name_configs
-from sessionlab.lab.copying import Copy, problem_row
+from sessionlab.lab.copying import Copy, Need, problem_row
 from sessionlab.lab.engine import literal, refuse_interrupt
 from sessionlab.lab.files import Piece, RecordsFile, piece_of
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
@@ -108,18 +108,18 @@ class TreeCopy(Copy):
         super().drop()
         self._engine.reader.execute(f"drop table if exists {self._lines}")
 
-    def refresh(self, kinds: Collection[Kind] = (), *, only_usage: bool = False) -> None:  # noqa: ARG002
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:  # noqa: ARG002 - texts wait
         """Read what the files hold more since the last time.
 
         Args:
             kinds: The texts that will be asked for; they are read when they are.
-            only_usage: Nothing but the frame `token_usage` will be asked for.
+            need: What else will be asked for.
 
         Raises:
             HistoryFileError: A file that was named cannot be read.
         """
         has_usage = "usage_turn" in self.source.statements
-        level: Level = "usage" if only_usage and has_usage and self._level != "facts" else "facts"
+        level: Level = "usage" if need == "usage" and has_usage and self._level != "facts" else "facts"
         try:
             if self._level != level:
                 self._start_over(level)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, signature_of
 from sessionlab.lab.configs import name_configs
-from sessionlab.lab.copying import Copy
+from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import refuse_interrupt
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
 from sessionlab.lab.raw import read_raw, see_one_table
@@ -76,11 +76,12 @@ class WholeCopy(Copy):
         finally:
             self._attachment.leave()
 
-    def refresh(self, kinds: Collection[Kind] = ()) -> None:
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:  # noqa: ARG002 - all is read
         """Read the file again if it may have changed.
 
         Args:
             kinds: The texts that will be asked for, so that they come with the facts.
+            need: What else will be asked for.
 
         Raises:
             HistoryFileError: The file cannot be read.

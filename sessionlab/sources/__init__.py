@@ -64,6 +64,7 @@ class KeyedSource(Source):
         facts: A SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in words that both
             SQLite and DuckDB understand. It takes the rows of `:after < key <= :until`.
         texts: The same for the wide texts: `message` gives key, content and reasoning, `tool_call` key and arguments.
+        given: A SELECT of key and id of the messages that have an id of their own, for who needs no more of them.
         state: A SELECT of one row: the file's identity, its largest key, and a number that rises when rows go.
         range: A SELECT of the key at which `:count` messages after `:after` end, NULL where there are none; keys may
             have wide gaps.
@@ -71,6 +72,7 @@ class KeyedSource(Source):
 
     facts: Mapping[str, str]
     texts: Mapping[str, str]
+    given: str
     state: str
     range: str
 

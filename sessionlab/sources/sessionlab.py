@@ -23,6 +23,7 @@ SOURCE = KeyedSource(
         for name in ("session", "invocation", "model_config", "message", "turn", "tool_call", "tool_result")
     },
     texts={"message": _SQL["message_text"], "tool_call": _SQL["tool_call_text"]},
+    given=_SQL["given"],
     state=_SQL["state"],
     range=_SQL["range"],
 )

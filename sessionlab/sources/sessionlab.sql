@@ -78,6 +78,14 @@ select
 from message
 where message_key > :after and message_key <= :until
 
+-- name: given
+-- Mostly there are few, and the index holds nothing else; SQLite would go through all messages.
+select
+    message_key,
+    given_id
+from message indexed by message_given
+where given_id is not null and message_key > :after and message_key <= :until
+
 -- name: turn
 select
     turn_key,
