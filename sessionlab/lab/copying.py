@@ -203,13 +203,15 @@ class Copy(ABC):
             new = given.filter(pc.greater(given.column("message_key"), names.last_key))
             names.append(new.select(["message_key", "given_id"]))
 
-    def _named(self, table: str, rows: pa.Table) -> pa.Table:
-        """Return rows with what they name by key."""
+    def _named(self, table: str, rows: pa.Table, *, is_piece: bool = False) -> pa.Table:
+        """Return rows with what they name by key; pieces of one table all in the same types."""
         for column, (key, kind, name) in NAMED.get(table, {}).items():
             keys = rows.column(key)
             known = None if keys.null_count == 0 else keys.is_valid().to_numpy()
             numbers = keys.fill_null(-1).to_numpy() if known is not None else keys.to_numpy()
-            rows = rows.append_column(column, self._names[kind].name(name, numbers, known))
+            names = self._names[kind]
+            is_much = is_piece or len(numbers) > 2 * len(names) > 0
+            rows = rows.append_column(column, (names.name if is_much else names.pick)(name, numbers, known))
         return rows
 
 

@@ -117,9 +117,10 @@ class Engine:
         values: dict[str, int],
         *,
         optional: Collection[str] = (),
-        is_scan: bool = False,
     ) -> pa.Table:
         """Return the rows of a SELECT over the attached file as Arrow, cast to the given types.
+
+        SQLite runs the text, which uses its indexes and is one snapshot.
 
         Args:
             sql: `:name` in it stands for a whole number of `values`. `real(x)` stands for a real number that must keep
@@ -127,30 +128,43 @@ class Engine:
             columns: The names and DuckDB types of its columns.
             values: Of the names in the text.
             optional: Columns that the SELECT may leave out; they are NULL then.
-            is_scan: Let DuckDB scan the tables, which is quicker for whole ones. Else SQLite runs the text, which uses
-                its indexes and is one snapshot.
         """
-        for name, value in values.items():
-            sql = re.sub(rf":{name}\b", str(int(value)), sql)
-        if is_scan:
-            # Rows that are only added are the same in every snapshot, so these scans may be parallel.
-            self.reader.execute("use history; set sqlite_disable_multithreaded_scans = false")
-            try:
-                text = re.sub(r"\breal\((\w+)\)", r"\1", sql)
-                return self.reader.execute(selecting(f"({text})", columns, optional)).to_arrow_table()
-            finally:
-                self.reader.execute("use memory; set sqlite_disable_multithreaded_scans = true")
-        text = re.sub(r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", sql)
+        text = re.sub(
+            r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", _filled(sql, values)
+        )
         sql = selecting("sqlite_query('history', $1)", columns, optional)
         return self.reader.execute(sql, [text]).to_arrow_table()
 
-    def ingest(self, section: str, schema: str, incoming: pa.Table | None = None, **values: int | str) -> None:
-        """Run a section of `ingest.sql` on the facts of a history, with `incoming` rows."""
+    @contextlib.contextmanager
+    def scanned(
+        self, sql: str, columns: Columns, values: dict[str, int], *, optional: Collection[str] = ()
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Give what `fetch` returns while it is read, piece by piece: DuckDB scans, which is quicker for whole tables.
+
+        Rows that are only added are the same in every snapshot, so the scan may be parallel.
+        """
+        text = re.sub(r"\breal\((\w+)\)", r"\1", _filled(sql, values))
+        scanner = self.reader.cursor()  # of its own, since the next statement would end the reading
+        try:
+            scanner.execute("use history; set sqlite_disable_multithreaded_scans = false")
+            yield scanner.execute(selecting(f"({text})", columns, optional)).to_arrow_reader(_PIECE_ROWS)
+        finally:
+            scanner.close()
+            self.reader.execute("set sqlite_disable_multithreaded_scans = true")
+
+    def ingest(
+        self, section: str, schema: str, incoming: pa.Table | pa.RecordBatchReader | None = None, **values: int | str
+    ) -> None:
+        """Run a section of `ingest.sql` on the facts of a history, with `incoming` rows.
+
+        Rows that come while they are read can be read once, so the section must be one statement.
+        """
         text = script("ingest")[section].replace("facts.", f"{schema}.")
         for name, value in values.items():
             text = text.replace(f"{{{name}}}", str(value))
         if incoming is not None:
-            show_as(self.narrow, "incoming", in_pieces(incoming))
+            is_whole = hasattr(incoming, "num_rows")
+            show_as(self.narrow, "incoming", in_pieces(incoming) if is_whole else incoming)
         try:
             self.narrow.execute("begin")
             try:
@@ -162,6 +176,12 @@ class Engine:
         finally:
             if incoming is not None:
                 self.narrow.unregister("incoming")
+
+
+def _filled(sql: str, values: dict[str, int]) -> str:
+    for name, value in values.items():
+        sql = re.sub(rf":{name}\b", str(int(value)), sql)
+    return sql
 
 
 def selecting(rows: str, columns: Columns, optional: Collection[str] = ()) -> str:
@@ -202,7 +222,7 @@ def refuse_interrupt(error: BaseException) -> None:
         raise KeyboardInterrupt from error
 
 
-def show_as(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def show_as(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
     """Let statements see a table by a name; one that Ctrl-C has left half known is forgotten first."""
     connection.unregister(name)
     connection.execute(f"drop view if exists {name}")

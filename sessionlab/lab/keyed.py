@@ -17,7 +17,7 @@ from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from sessionlab.lab.attach import Attachment
     from sessionlab.lab.engine import Columns, Engine
@@ -29,6 +29,8 @@ RANGE_ALONE = 200_000
 """The same where this process records nothing."""
 TURNS = ("invocation", "model_config", "turn")
 """The tables that are copied where only turns are needed; the others wait."""
+_STREAMED = ("message", "turn")
+# The largest tables. Their sections of `ingest.sql` are single statements, so the rows need not be there as a whole.
 TRIES = 8
 """How often a copy is begun again where rows went meanwhile."""
 
@@ -42,6 +44,7 @@ class KeyedCopy(Copy):
         self._file: tuple[int, int] | None = None
         self._rest_until = -1
         self._calls_before_turns = False
+        self._is_unordered = False
         self._attachment = attachment
         attachment.is_foreign = False
         super().__init__(engine, path, schema)
@@ -130,6 +133,8 @@ class KeyedCopy(Copy):
                 is_done = work()
         except (duckdb.Error, pa.ArrowException) as error:
             refuse_interrupt(error)
+            if self._is_unordered and "not in order" in str(error):
+                return False
             raise HistoryFileError(
                 f"{self.path!r} cannot be read: {str(error).splitlines()[0]} "
                 "`sessionlab db check` says whether a store is sound."
@@ -194,35 +199,67 @@ class KeyedCopy(Copy):
         is_shared = self._attachment.gate.is_shared
         end = self._range_end(after, until, RANGE) if is_shared else until
         # A first copy reads whole tables, which is quicker by a scan than by key.
-        fetch = self._fetch_scanned if after < 0 and not is_shared else self._fetch
-        waiting_turns = late_results = False
+        is_scan = after < 0 and not is_shared and not self._is_unordered
+        self._turns_wait = self._results_wait = False
         if "message" not in tables:
             given = self.source.given if after < 0 else self.source.facts["message"]
             self._remember("message", in_order(self._fetch(given, GIVEN, after=after, until=end), GIVEN[0][0]))
         if "turn" not in tables:
-            waiting_turns = True  # of the turns that are here already some may have waited for calls
+            self._turns_wait = True  # of the turns that are here already some may have waited for calls
         for table, columns in INCOMING.items():
             if table == "session" or table not in tables or table not in self.source.facts:
                 continue
-            rows = fetch(self.source.facts[table], columns, after=after, until=end)
+            values = {"after": after, "until": end}
+            if is_scan:
+                with self._engine.scanned(self.source.facts[table], columns, values, optional=OPTIONAL) as pieces:
+                    if table in _STREAMED:
+                        self._engine.ingest(table, self.schema, self._streamed(table, pieces, end))
+                        continue
+                    rows = in_order(pieces.read_all(), columns[0][0])
+            else:
+                rows = self._fetch(self.source.facts[table], columns, **values)
             if not rows.num_rows:
                 continue
-            self._remember(table, rows)
+            self._note(table, rows, end)
             if table != "invocation":
                 self._engine.ingest(table, self.schema, self._named(table, rows))
-            if table == "message":
-                late_results = pc.any(pc.and_(pc.equal(rows["role"], "tool"), rows["turn_key"].is_null())).as_py()
-            if table == "tool_call":
-                latest = pc.max(rows.column("turn_key")).as_py()
-                self._calls_before_turns |= latest is not None and latest > end
-            if table == "turn":
-                waiting_turns = rows.column("first_call_key").null_count < rows.num_rows
-        if waiting_turns:
+        if self._turns_wait:
             self._engine.ingest("adopt", self.schema, after=after)
-        if late_results:
+        if self._results_wait:
             self._engine.ingest("late_results", self.schema, after=after)
         self._attachment.give_way()
         return end
+
+    def _note(self, table: str, rows: pa.Table, end: int) -> None:
+        """Note what rows mean for others: names by key, and what is to be done when all of a range are there."""
+        self._remember(table, rows)
+        if table == "message":
+            without_turn = pc.and_(pc.equal(rows["role"], "tool"), rows["turn_key"].is_null())
+            self._results_wait |= bool(pc.any(without_turn).as_py())
+        if table == "tool_call":
+            latest = pc.max(rows.column("turn_key")).as_py()
+            self._calls_before_turns |= latest is not None and latest > end
+        if table == "turn":
+            self._turns_wait |= rows.column("first_call_key").null_count < rows.num_rows
+
+    def _streamed(self, table: str, pieces: pa.RecordBatchReader, end: int) -> pa.RecordBatchReader:
+        """Return rows with what they name by key, while they are read: one core reads and the other writes."""
+        key = INCOMING[table][0][0]
+        schema = self._named(table, pieces.schema.empty_table(), is_piece=True).schema
+
+        def named() -> Iterator[pa.RecordBatch]:
+            last = -1
+            for piece in pieces:
+                rows = pa.Table.from_batches([piece])
+                keys = rows.column(key).to_numpy()
+                if keys[0] <= last or not bool((keys[1:] > keys[:-1]).all()):
+                    self._is_unordered = True
+                    raise ValueError(f"the rows of {table} are not in order")
+                last = keys[-1]
+                self._note(table, rows, end)
+                yield from self._named(table, rows, is_piece=True).to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, named())
 
     def _range_end(self, after: int, until: int, count: int) -> int:
         rows = self._fetch(self.source.range, [("last_key", "bigint")], after=after, count=count)
@@ -256,7 +293,3 @@ class KeyedCopy(Copy):
 
     def _fetch(self, sql: str, columns: Columns, **values: int) -> pa.Table:
         return self._engine.fetch(sql, columns, values, optional=OPTIONAL)
-
-    def _fetch_scanned(self, sql: str, columns: Columns, **values: int) -> pa.Table:
-        rows = self._engine.fetch(sql, columns, values, optional=OPTIONAL, is_scan=True)
-        return in_order(rows, columns[0][0])

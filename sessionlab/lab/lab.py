@@ -28,9 +28,9 @@ from sessionlab.lab.result import Result, to_polars
 from sessionlab.lab.rows import (
     count_without_time,
     merged_configs,
+    need_of,
     needed_texts,
     needs_costs,
-    need_of,
     newest,
     read_rows,
 )

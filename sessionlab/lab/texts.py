@@ -51,11 +51,12 @@ class Texts:
             self._whole = pa.concat_tables(self._parts)
         return self._whole
 
-    def name(self, column: str, keys: NDArray[np.int64], known: NDArray[np.bool_] | None) -> pa.Array | pa.ChunkedArray:
-        """Return what `pick` does; where few texts stand for many keys, each of them once and its number many times."""
+    def name(self, column: str, keys: NDArray[np.int64], known: NDArray[np.bool_] | None) -> pa.DictionaryArray:
+        """Return what `pick` does, with each text once and its number for every key: for few texts and many keys."""
         table = self.table
-        if table is None or len(keys) < 2 * table.num_rows:
-            return self.pick(column, keys, known)
+        if table is None:
+            none = pa.nulls(len(keys), pa.int64())
+            return pa.DictionaryArray.from_arrays(none, pa.array([], pa.large_string()))
         positions, found = self._places(keys, known)
         numbers = pa.array(positions, mask=None if found.all() else ~found)
         return pa.DictionaryArray.from_arrays(numbers, table.column(column).combine_chunks())

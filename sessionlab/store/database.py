@@ -134,7 +134,7 @@ class Database:
         return self.gate.read(work, timeout_s=self._timeout_s, synchronous=self._synchronous)
 
     def write(
-        self, work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result], *arguments: Unpack[_Arguments]
+        self, work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result], *arguments: *_Arguments
     ) -> _Result:
         """Run `work` in one write transaction; when this returns, it is committed."""
         self._check_open()

@@ -107,7 +107,7 @@ class Gate:
     def write(
         self,
         work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result],
-        *arguments: Unpack[_Arguments],
+        *arguments: *_Arguments,
         timeout_s: float,
         synchronous: str = "normal",
         transaction: bool = True,
@@ -123,7 +123,7 @@ class Gate:
     def _write(
         self,
         work: Callable[[sqlite3.Connection, Unpack[_Arguments]], _Result],
-        arguments: tuple[Unpack[_Arguments]],
+        arguments: tuple[*_Arguments],
         timeout_s: float,
         synchronous: str,
         transaction: bool,
