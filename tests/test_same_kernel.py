@@ -133,7 +133,7 @@ CELLS = [
     "counts = {'kernel': 0}; until = time.time() + 4",
     "thread = threading.Thread(target=record_until, args=(PATH, 'kernel', until, counts)); thread.start()\n"
     "lab = sessionlab.open(PATH); reads = 0",
-    "while time.time() < until:\n    check_read(lab); reads += 1",
+    "while time.time() < until or reads < 3:\n    check_read(lab); reads += 1",
     "thread.join(); found = check_read(lab)\nlab.frame('messages').tail(2)",
     "recorder = sessionlab.Recorder(PATH); s = recorder.session('cell')\n"
     "for n in range(5):\n"

@@ -19,10 +19,13 @@ from sessionlab.model import storable
 if TYPE_CHECKING:
     from sessionlab.sources import Problem, Source
 
-Need = Literal["usage", "turns", "facts"]
-"""What will be asked for: the frame `token_usage` alone; turns and configurations, but neither texts nor tool calls; or
-anything. Who can do with less reading does.
+Need = Literal["usage", "turns", "messages", "facts"]
+"""What will be asked for: the frame `token_usage` alone; turns and configurations, but neither texts nor tool calls;
+messages and nothing of turns; or anything. Who can do with less reading does.
 """
+
+BESIDE_MESSAGES = frozenset({"turn", "tool_call", "tool_result", "session_usage"})
+"""The tables that no message needs, where the source has put a message's turn beside it."""
 
 NO_PRICE = "no price is known for the model"
 """How the reason of a problem begins that concerns costs alone; all else was read."""
@@ -59,6 +62,7 @@ class Copy(ABC):
         self._priced_until = -1
         self.unpriced: set[tuple[str | None, str]] = set()
         self._ids: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._waiting: dict[str, pa.Table] = {}
         self._create()
 
     def __repr__(self) -> str:
@@ -178,17 +182,31 @@ class Copy(ABC):
         """Return the files that are read where the history is a database: itself, and those beside it."""
         return [self.path + ending for ending in ("", "-wal", "-journal")]
 
-    def _replace(self, facts: Mapping[str, pa.Table]) -> None:
-        """Hold these facts instead of the ones that were; without the sessions that are hidden."""
+    def _replace(self, facts: Mapping[str, pa.Table], waiting: Collection[str] = ()) -> None:
+        """Hold these facts instead of the ones that were; without the sessions that are hidden.
+
+        Args:
+            facts: All of them.
+            waiting: The tables that wait until `_bring` is called.
+        """
         self._create()
+        self._waiting = {}
         for table, rows in _without(facts, self.hidden).items():
             self._remember(table, rows)
-            if table != "invocation" and rows.num_rows:
-                self._engine.ingest(table, self.schema, self._named(table, rows))
             if table in ("message", "turn", "session_usage") and rows.num_rows:
                 self._until = max(self._until, int(rows.column(0)[-1].as_py()))
+            self._waiting[table] = rows
+            if table not in waiting:
+                self._bring(table)
         self._until = max(0, self._until)
         self.version += 1
+
+    def _bring(self, table: str) -> None:
+        """Ingest a table that waits."""
+        rows = self._waiting[table]
+        if table != "invocation" and rows.num_rows:
+            self._engine.ingest(table, self.schema, self._named(table, rows))
+        del self._waiting[table]
 
     def _remember(self, table: str, rows: pa.Table) -> None:
         """Note what later rows name by key."""

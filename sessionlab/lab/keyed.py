@@ -77,7 +77,7 @@ class KeyedCopy(Copy):
         Raises:
             HistoryFileError: The file cannot be read.
         """
-        self._copy(tuple(INCOMING) if need == "facts" or kinds else TURNS)
+        self._copy(TURNS if need in ("usage", "turns") and not kinds else tuple(INCOMING))
 
     def _copy(self, tables: Collection[str]) -> None:
         """Copy the sessions, and what has come in some tables: none, those of turns, or all."""

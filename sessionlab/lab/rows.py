@@ -39,6 +39,8 @@ def need_of(frame: Frame, chosen: tuple[Column, ...], query: Query) -> Need:
         return "turns"
     if frame.name == "turns" and not needed_texts(frame, chosen, query):
         return "facts" if "tool_call_count" in {*query.columns, *(column.name for column in chosen)} else "turns"
+    if frame.name == "messages" and not any("facts.turn" in condition for condition in query.conditions):
+        return "messages"
     return "facts"
 
 

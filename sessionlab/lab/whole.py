@@ -14,7 +14,7 @@ import pyarrow as pa
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.attach import UNSETTLED_S, Signature, age_s, signature_of
 from sessionlab.lab.configs import name_configs
-from sessionlab.lab.copying import Copy, Need
+from sessionlab.lab.copying import BESIDE_MESSAGES, Copy, Need
 from sessionlab.lab.engine import refuse_interrupt
 from sessionlab.lab.incoming import INCOMING, PROBLEM, TEXTS, Kind
 from sessionlab.lab.raw import read_raw, see_one_table
@@ -76,7 +76,7 @@ class WholeCopy(Copy):
         finally:
             self._attachment.leave()
 
-    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:  # noqa: ARG002 - all is read
+    def refresh(self, kinds: Collection[Kind] = (), *, need: Need = "facts") -> None:
         """Read the file again if it may have changed.
 
         Args:
@@ -88,7 +88,18 @@ class WholeCopy(Copy):
         """
         self._kinds.update(kinds)
         if not self._is_current():
-            self._read_all()
+            self._read_all(BESIDE_MESSAGES if need == "messages" else ())
+        elif need != "messages":
+            self._bring_all()
+
+    def _bring_all(self) -> None:
+        """Ingest what has waited, since it is needed now."""
+        if self._waiting:
+            signature, self._signature = self._signature, None  # what is cut off in the middle is read again
+            for table in list(self._waiting):
+                self._bring(table)
+            self._signature = signature
+            self.version += 1
 
     def load_texts(self, kind: Kind, *, is_held: bool = False) -> None:
         """Read the texts of the messages or tool calls that the facts are of.
@@ -100,6 +111,8 @@ class WholeCopy(Copy):
         """
         if self.texts[kind].until >= 0:
             return
+        if kind == "tool_call":
+            self._bring_all()
         if self._signature is not None and not self._count(kind):
             self._kinds.add(kind)  # none can be missing, whatever has become of the file
             self.texts[kind].until = max(0, self._until)
@@ -158,15 +171,19 @@ class WholeCopy(Copy):
             for name in fnmatch.filter(names, side.pattern)
         )
 
-    def _read_all(self) -> None:
-        """Read the facts, and the texts of the kinds that were asked for."""
+    def _read_all(self, waiting: Collection[str] = ()) -> None:
+        """Read the facts, and the texts of the kinds that were asked for.
+
+        Args:
+            waiting: The tables that are not needed yet.
+        """
         signature = self._signature_now()
         # What has just been written can be written again without a trace, also while it is being read.
         self._is_settled = False
         commits = self._attachment.commits()
         is_settled = age_s(*signature) > UNSETTLED_S
         facts, texts, problems = self._fetch(INCOMING, self._kinds)
-        self._replace(facts)
+        self._replace(facts, waiting)
         self._keep(texts)
         self._found = problems
         self._signature, self._is_settled, self._commits = signature, is_settled, commits
