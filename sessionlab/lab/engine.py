@@ -95,19 +95,7 @@ class Engine:
             MissingPartError: DuckDB's SQLite extension cannot be loaded.
         """
         if self._reader is None:
-            spill = os.path.join(self.folder, "spill")
-            reader = duckdb.connect(config={**_QUIET, "arrow_large_buffer_size": True, "temp_directory": spill})
-            try:
-                reader.execute(f"load '{_extension_path()}'")
-                # A parallel scan has several connections, each with a snapshot of its own.
-                reader.execute("set sqlite_disable_multithreaded_scans = true")
-            except (duckdb.Error, ImportError, OSError) as error:
-                reader.close()
-                raise MissingPartError(
-                    f"DuckDB's SQLite extension cannot be loaded: {str(error).splitlines()[0]} Install the one for "
-                    f"this DuckDB: pip install --force-reinstall duckdb-extension-sqlite-scanner=={duckdb.__version__}"
-                ) from error
-            self._reader = reader
+            self._reader = _new_reader(os.path.join(self.folder, "spill"))
         return self._reader
 
     def fetch(
@@ -255,11 +243,44 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+_checked: set[tuple[int, ...]] = set()
+"""The extension files whose signature DuckDB has checked in this process, as they were then."""
+
+
+def _new_reader(spill: str) -> duckdb.DuckDBPyConnection:
+    reader = None
+    try:
+        extension = _extension_path()
+        status = os.stat(extension)
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        reader = duckdb.connect(
+            config={
+                **_QUIET,
+                # At each load DuckDB checks the signature of all 35 MB, for 0.2 s. Once for a file and process will do.
+                "allow_unsigned_extensions": state in _checked,
+                "arrow_large_buffer_size": True,
+                "temp_directory": spill,
+            }
+        )
+        reader.execute(f"load {literal(extension)}")
+        _checked.add(state)
+        # A parallel scan has several connections, each with a snapshot of its own.
+        reader.execute("set sqlite_disable_multithreaded_scans = true")
+    except (duckdb.Error, ImportError, OSError) as error:
+        if reader is not None:
+            reader.close()
+        raise MissingPartError(
+            f"DuckDB's SQLite extension cannot be loaded: {str(error).splitlines()[0]} Install the one for "
+            f"this DuckDB: pip install --force-reinstall duckdb-extension-sqlite-scanner=={duckdb.__version__}"
+        ) from error
+    return reader
+
+
 def _extension_path() -> str:
     from importlib.resources import files
 
     folder = files("duckdb_extension_sqlite_scanner") / "extensions" / f"v{duckdb.__version__}"
-    return str(folder / "sqlite_scanner.duckdb_extension").replace("'", "''")
+    return str(folder / "sqlite_scanner.duckdb_extension")
 
 
 def literal(value: Any) -> str:
