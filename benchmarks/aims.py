@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from benchmarks.timing import Line
 
 MILLION = 1_000_000
+"""The size that the aims of reading speak of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

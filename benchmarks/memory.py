@@ -1,4 +1,4 @@
-"""Whole processes that read one frame each: from the start of Python to the frame, and the most memory that they hold."""
+"""Whole processes that read one frame each: how long they take, and the most memory that they hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from benchmarks.processes import Ended, run
 from benchmarks.timing import LEAST_RUNS, Line
 
 
-def lines(path: str, folder: str, *, size: int, runs: int = 1, frames: Collection[str] = tuple(FRAMES)) -> Iterator[Line]:
+def lines(
+    path: str, folder: str, *, size: int, runs: int = 1, frames: Collection[str] = tuple(FRAMES)
+) -> Iterator[Line]:
     """Measure one store and yield the lines; the frame of numbers must not bring the texts.
 
     Raises:
@@ -48,7 +50,7 @@ def _without_texts(work: str, path: str, folder: str, *, size: int) -> Line:
             os.remove(emptied + part)
     # A tenth of the texts: two runs of the same process differ by some megabytes.
     aim = Aim(most_more_mb=text_mb / 10, at_messages=MILLION)
-    return _line(work, with_texts, "the same of a store without texts", without, size=size, aim=aim)
+    return of_processes(work, with_texts, "the same of a store without texts", without, size=size, aim=aim)
 
 
 def _beside_peers(work: str, name: str, path: str, *, size: int, runs: int) -> Iterator[Line]:
@@ -61,7 +63,7 @@ def _beside_peers(work: str, name: str, path: str, *, size: int, runs: int) -> I
                 raise SystemExit(f"{work}: {way} finds {ended[way][-1].output.strip()} rows, and sessionlab does not.")
     for way in PEERS:
         if way in ended:
-            yield _line(work, ended["sessionlab"], way, ended[way], size=size)
+            yield of_processes(work, ended["sessionlab"], way, ended[way], size=size)
         else:
             yield Line(work=work, messages=size, other=way, note=missing(way))
 
@@ -70,9 +72,16 @@ def _read(way: str, name: str, path: str) -> Ended:
     return run([sys.executable, "-m", "benchmarks.once", way, name, path])
 
 
-def _line(
-    work: str, ours: list[Ended], other: str, others: list[Ended], *, size: int, aim: Aim | None = None
+def of_processes(
+    work: str,
+    ours: list[Ended],
+    other: str,
+    others: list[Ended],
+    *,
+    size: int | None = None,
+    aim: Aim | None = None,
 ) -> Line:
+    """Return the line of two kinds of processes that were run in turn."""
     return Line(
         work=work,
         messages=size,
@@ -82,13 +91,11 @@ def _line(
         ratio=statistics.median(b.elapsed_s / a.elapsed_s for a, b in zip(ours, others, strict=True)),
         runs=len(ours),
         aim=aim,
-        ours_mb=peak_mb(ours),
-        other_mb=peak_mb(others),
+        ours_mb=_peak_mb(ours),
+        other_mb=_peak_mb(others),
     )
 
 
-def peak_mb(ended: list[Ended]) -> float | None:
-    """Return the median of what processes have held; None where the system does not tell."""
+def _peak_mb(ended: list[Ended]) -> float | None:
     peaks = [one.peak_mb for one in ended if one.peak_mb is not None]
     return statistics.median(peaks) if peaks else None
-

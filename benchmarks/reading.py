@@ -1,4 +1,4 @@
-"""Reading a store: each frame opened first and read again, parts of one, a group by, and the refresh after new messages."""
+"""Reading a store: each frame first and again, parts of one, a group by, and the refresh after new messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import os
 import shutil
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,11 +75,10 @@ def _tasks(lab: sessionlab.Lab) -> Iterator[_Task]:
         is_first=True,
         first_aim=("pandas.read_sql", Aim(least_ratio=1, at_messages=MILLION)),
     )
-    sessions = lab.frame("sessions", columns=["session_id", "message_count"])
-    nearest = (sessions["message_count"] - 1_000).abs().to_numpy().argmin()
-    session_id, count = sessions["session_id"].iloc[nearest], sessions["message_count"].iloc[nearest]
+    counts = lab.frame("sessions", columns=["session_id", "message_count"]).set_index("session_id")["message_count"]
+    session_id = (counts - 1_000).abs().idxmin()
     yield _Task(
-        name=f"frame('messages') of one session of {count:,}",
+        name="frame('messages') of one session (the one nearest to 1,000)",
         sql=f"{text_of('messages')}where s.session_id = '{session_id}'",
         column="content",
         ours=lambda lab: lab.frame("messages", session_id=session_id),
@@ -128,9 +126,7 @@ def _measured(
             if name not in peers:
                 yield Line(work=labels[way], messages=size, other=name, note=missing(name))
                 continue
-            yield beside(
-                labels[way], times[way], name, times[name], messages=size, aim=aim if name == about else None
-            )
+            yield beside(labels[way], times[way], name, times[name], messages=size, aim=aim if name == about else None)
 
 
 def same(work: str, ours: tuple[int, int], name: str, theirs: tuple[int, int]) -> None:

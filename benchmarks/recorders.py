@@ -1,4 +1,4 @@
-"""Other ways to write down a prompt and its answer: llm, the OpenAI Agents SDK, and the conversation as one JSON value."""
+"""Ways to write down a prompt and its answer: ours, llm, the OpenAI Agents SDK, and all as one JSON value."""
 
 from __future__ import annotations
 

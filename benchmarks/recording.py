@@ -137,7 +137,7 @@ def _into_session(folder: str, length: int, *, runs: int) -> Iterator[Line]:
     """Measure a prompt and its answer that are written to a session that has so many messages already."""
     work = "a prompt and its answer, written to a session that has messages"
     with contextlib.ExitStack() as stack:
-        ways = {}
+        ways: dict[str, recorders.Exchanges] = {}
         for name, made in {"sessionlab": recorders.ours, **recorders.RECORDERS}.items():
             if recorders.missing(name) or length > recorders.LONGEST.get(name, length):
                 continue
