@@ -14,7 +14,7 @@ from benchmarks.aims import Aim
 from benchmarks.peers import INSTALL
 from benchmarks.timing import Line
 
-_BESIDE = {"import sqlite3": "sqlite3", "import pandas": "pandas", "import llm": "llm", "import agents": "agents"}
+_BESIDE = {"import sqlite3": "sqlite3", "import llm": "llm", "import agents": "agents"}
 
 
 def lines(folder: str, *, runs: int) -> Iterator[Line]:

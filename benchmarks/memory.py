@@ -43,8 +43,8 @@ def _without_texts(work: str, path: str, folder: str, *, size: int) -> Line:
         connection.execute("update tool_call_text set arguments = null")
     with_texts, without = [], []
     for _ in range(LEAST_RUNS):
-        with_texts.append(_read("sessionlab", "turn_numbers", path))
-        without.append(_read("sessionlab", "turn_numbers", emptied))
+        with_texts.append(read("sessionlab", "turn_numbers", path))
+        without.append(read("sessionlab", "turn_numbers", emptied))
     for part in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.remove(emptied + part)
@@ -58,7 +58,7 @@ def _beside_peers(work: str, name: str, path: str, *, size: int, runs: int) -> I
     ended: dict[str, list[Ended]] = {way: [] for way in ways}
     for _ in range(runs):
         for way in ways:
-            ended[way].append(_read(way, name, path))
+            ended[way].append(read(way, name, path))
             if ended[way][-1].output != ended["sessionlab"][-1].output:
                 raise SystemExit(f"{work}: {way} finds {ended[way][-1].output.strip()} rows, and sessionlab does not.")
     for way in PEERS:
@@ -68,7 +68,8 @@ def _beside_peers(work: str, name: str, path: str, *, size: int, runs: int) -> I
             yield Line(work=work, messages=size, other=way, note=missing(way))
 
 
-def _read(way: str, name: str, path: str) -> Ended:
+def read(way: str, name: str, path: str) -> Ended:
+    """Let a process of its own read a frame in one way; it prints the number of rows."""
     return run([sys.executable, "-m", "benchmarks.once", way, name, path])
 
 

@@ -117,7 +117,7 @@ def by_llm(folder: str) -> Iterator[Exchanges]:
     import llm
     import sqlite_utils
 
-    class Scripted(llm.Model):  # type: ignore[misc,unused-ignore]  # without the extra its type is not known
+    class Scripted(llm.Model):  # type: ignore[misc]  # its type is not known here
         model_id = "scripted"
 
         def execute(self, *_: Any, response: Any, **__: Any) -> Iterator[str]:

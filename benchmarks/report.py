@@ -19,7 +19,7 @@ _STYLE = {True: "green", False: "red", None: ""}
 
 
 def main_table(lines: Iterable[Line]) -> Table:
-    """Return the table of what is beside one other way or none: work, ours, the other, how many times faster ours is."""
+    """Return the table of what is beside one other way or none, and how many times faster ours is."""
     table = Table(
         "work", "sessionlab", "beside", "takes", "times faster", "aim", title="Medians of one run, peak memory"
     )
