@@ -49,28 +49,31 @@ def main(
     found: list[Line] = []
     failed: list[str] = []
 
+    def tell(text: str) -> None:
+        print(f"{time.perf_counter() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
+
     def add(line: Line) -> None:
         found.append(line)
         report.write_json(json_path, {**about, "failed": failed}, found, growths(found))
-        print(f"{time.perf_counter() - began:6.0f} s  {report.one_line(line)}", file=sys.stderr, flush=True)
+        tell(report.one_line(line))
 
     with tempfile.TemporaryDirectory(prefix="sessionlab-bench-") as folder:
-        for part, work in _works(folder, parts, sizes, events=events, line_count=line_count, runs=runs):
+        for part, size, work in _works(folder, parts, sizes, events=events, line_count=line_count, runs=runs):
+            tell(f"measuring {part}" + (f" of {size:,} messages …" if size else " …"))
             try:
                 for line in work():
                     add(replace(line, part=part))
             except (Exception, SystemExit) as error:  # the other parts are worth their time all the same
                 failed.append(f"{part}: {error or type(error).__name__}")
-                print(f"{part} failed: {error!r}", file=sys.stderr, flush=True)
+                tell(f"{part} failed: {error!r}")
         for line in list(flat_lines(found)):
             add(line)
     report.write_json(json_path, {**about, "failed": failed}, found, growths(found))
     console = Console(width=None if sys.stdout.isatty() else 190)
-    console.print(report.main_table(found))
-    console.print(report.reading_table(found))
-    if grown := growths(found):
-        console.print(report.growth_table(grown))
-    console.print(report.aims_table(found))
+    grown = report.growth_table(growths(found))
+    for table in (report.main_table(found), report.reading_table(found), grown, report.aims_table(found)):
+        if table.row_count:
+            console.print(table)
     console.print(f"{shown(machine())}; {time.perf_counter() - began:.0f} s; {json_path}", highlight=False)
     if failed:
         raise click.ClickException("\n".join(failed))
@@ -78,16 +81,16 @@ def main(
 
 def _works(
     folder: str, parts: tuple[str, ...], sizes: tuple[int, ...], *, events: int, line_count: int, runs: int
-) -> Iterator[tuple[str, Callable[[], Iterator[Line]]]]:
-    """Yield the parts, each with what measures it; a part is imported when its turn comes."""
+) -> Iterator[tuple[str, int, Callable[[], Iterator[Line]]]]:
+    """Yield the parts, each with its size or 0 and what measures it; a part is imported when its turn comes."""
     if "importing" in parts:
         from benchmarks import importing
 
-        yield "importing", lambda: importing.lines(folder, runs=2 * runs)
+        yield "importing", 0, lambda: importing.lines(folder, runs=2 * runs)
     if "recording" in parts:
         from benchmarks import recording
 
-        yield "recording", lambda: recording.lines(folder, events=events, runs=runs)
+        yield "recording", 0, lambda: recording.lines(folder, events=events, runs=runs)
     for size in sizes:
         path = os.path.join(folder, f"{size}.db")
         if "reading" in parts or "memory" in parts:
@@ -95,25 +98,25 @@ def _works(
         if "reading" in parts:
             from benchmarks import reading
 
-            yield "reading", lambda: reading.lines(path, folder, size=size, runs=runs)  # noqa: B023 -- called at once
+            yield "reading", size, lambda: reading.lines(path, folder, size=size, runs=runs)  # noqa: B023 -- called at once
         if "memory" in parts:
             from benchmarks import memory
 
-            yield "memory", lambda: memory.lines(path, folder, size=size)  # noqa: B023 -- called at once
+            yield "memory", size, lambda: memory.lines(path, folder, size=size)  # noqa: B023 -- called at once
         if "foreign" in parts:
             from benchmarks import foreign
 
-            yield "foreign", lambda: foreign.lines(folder, size=size, runs=runs)  # noqa: B023 -- called at once
+            yield "foreign", size, lambda: foreign.lines(folder, size=size, runs=runs)  # noqa: B023 -- called at once
         if os.path.exists(path):
             os.remove(path)
     if "transcripts" in parts:
         from benchmarks import transcripts
 
-        yield "transcripts", lambda: transcripts.lines(folder, line_count=line_count, runs=runs)
+        yield "transcripts", 0, lambda: transcripts.lines(folder, line_count=line_count, runs=runs)
     if "browsing" in parts:
         from benchmarks import browsing
 
-        yield "browsing", lambda: browsing.lines(folder, runs=runs)
+        yield "browsing", 0, lambda: browsing.lines(folder, runs=runs)
 
 
 if __name__ == "__main__":
