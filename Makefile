@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 READY := $(VENV)/ready
+BENCH := $(VENV)/bench-ready
 CHROMIUM := $(VENV)/chromium-path
 
 .DEFAULT_GOAL := help
@@ -16,6 +17,11 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
+
+# What is only measured beside is kept out of the environment of who does not measure.
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $(BENCH)
 
 $(CHROMIUM): $(READY)
 	$(BIN)/python scripts/find_chromium.py
@@ -46,8 +52,8 @@ pictures: $(READY) $(CHROMIUM)  ## make the pictures of the README anew
 sample: $(READY)  ## make the sample histories anew
 	$(BIN)/python sample_data/make_sample.py
 
-bench: $(READY)  ## measure beside what people use today
+bench: $(BENCH) $(CHROMIUM)  ## measure beside what people use today
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,91 +1,122 @@
-"""Run the benchmarks and print a table of medians and ratios."""
+"""Measure sessionlab beside what people use today, and print medians, ratios and whether the aims are met."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import click
 from rich.console import Console
-from rich.status import Status
-from rich.table import Table
 
-from benchmarks import browsing, foreign, importing, reading, recording, transcripts
+from benchmarks import report
+from benchmarks.growth import flat_lines, growths
+from benchmarks.machine import machine, shown
+from benchmarks.processes import make
 from benchmarks.timing import Line
 
-_MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sample_data", "make_sample.py")
-
-
-_PARTS = ("importing", "recording", "reading", "foreign", "transcripts", "browsing")
+PARTS = ("importing", "recording", "reading", "memory", "foreign", "transcripts", "browsing")
+SIZES = (10_000, 100_000, 1_000_000)
+QUICK = ("importing", "recording", "reading", "memory", "foreign")
 
 
 @click.command(help=__doc__)
-@click.option("--messages", "sizes", multiple=True, type=int, help="Size of a store; repeat it. [10000 and 1000000]")
-@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS), help="Only this part; repeat it. [all]")
+@click.option("--quick", is_flag=True, help="About a minute: 10,000 messages, three runs, no transcripts, no browser.")
+@click.option("--messages", "sizes", multiple=True, type=int, help=f"Size of a store; repeat it. {SIZES}")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this part; repeat it. [all]")
+@click.option("--events", default=None, type=int, help="Events of a run of recording. [5000]")
 @click.option("--lines", "line_count", default=400_000, show_default=True, help="Size of the transcripts; 1 GB.")
-@click.option("--runs", default=5, show_default=True, help="Runs of each.")
-@click.option("--json", "json_path", type=click.Path(), help="Also write the lines to this file.")
-def main(sizes: tuple[int, ...], parts: tuple[str, ...], line_count: int, runs: int, json_path: str | None) -> None:
-    """Measure everything and print the table."""
-    console = Console(width=None if sys.stdout.isatty() else 180)
-    table = Table(
-        "work", "sessionlab", "beside", "takes", "times faster", "aim", title="Medians of one run, peak memory"
-    )
+@click.option("--runs", default=None, type=int, help="Runs of each; three where they take long. [5]")
+@click.option("--json", "json_path", type=click.Path(), default=os.path.join("build", "bench.json"), show_default=True)
+def main(
+    quick: bool,
+    sizes: tuple[int, ...],
+    parts: tuple[str, ...],
+    events: int | None,
+    line_count: int,
+    runs: int | None,
+    json_path: str,
+) -> None:
+    """Measure everything, write the JSON as it goes, and print the tables."""
+    began = time.perf_counter()
+    sizes = sizes or ((SIZES[0],) if quick else SIZES)
+    parts = parts or (QUICK if quick else PARTS)
+    events, runs = events or (1_000 if quick else 5_000), runs or (3 if quick else 5)
+    about = {"machine": machine(), "sizes": sizes, "runs": runs, "events": events, "parts": parts}
     found: list[Line] = []
+    failed: list[str] = []
+
+    def tell(text: str) -> None:
+        print(f"{time.perf_counter() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     def add(line: Line) -> None:
         found.append(line)
-        ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
-        ours, other = _shown(line.ours_s, line.ours_mb), _shown(line.other_s, line.other_mb)
-        table.add_row(line.work, ours, line.other or "", other, ratio, line.aim)
+        report.write_json(json_path, {**about, "failed": failed}, found, growths(found))
+        tell(report.one_line(line))
 
-    with tempfile.TemporaryDirectory(prefix="sessionlab-bench-") as folder, console.status("measuring …") as status:
-        for part in parts or _PARTS:
-            status.update(f"measuring {part} …")
-            if part == "transcripts":
-                found_lines = transcripts.lines(folder, line_count=line_count, runs=runs)
-            else:
-                found_lines = _lines(part, sizes or (10_000, 1_000_000), folder, runs, status)
-            for line in found_lines:
-                add(line)
-    console.print(table)
-    if json_path:
-        with open(json_path, "w", encoding="utf-8") as file:
-            json.dump([asdict(line) for line in found], file, indent=1)
+    with tempfile.TemporaryDirectory(prefix="sessionlab-bench-") as folder:
+        for part, size, work in _works(folder, parts, sizes, events=events, line_count=line_count, runs=runs):
+            tell(f"measuring {part}" + (f" of {size:,} messages …" if size else " …"))
+            try:
+                for line in work():
+                    add(replace(line, part=part))
+            except (Exception, SystemExit) as error:  # the other parts are worth their time all the same
+                failed.append(f"{part}: {error or type(error).__name__}")
+                tell(f"{part} failed: {error!r}")
+        for line in list(flat_lines(found)):
+            add(line)
+    report.write_json(json_path, {**about, "failed": failed}, found, growths(found))
+    console = Console(width=None if sys.stdout.isatty() else 190)
+    grown = report.growth_table(growths(found))
+    for table in (report.main_table(found), report.reading_table(found), grown, report.aims_table(found)):
+        if table.row_count:
+            console.print(table)
+    console.print(f"{shown(machine())}; {time.perf_counter() - began:.0f} s; {json_path}", highlight=False)
+    if failed:
+        raise click.ClickException("\n".join(failed))
 
 
-def _lines(part: str, sizes: tuple[int, ...], folder: str, runs: int, status: Status) -> Iterator[Line]:
-    if part == "importing":
-        yield from importing.lines(folder, runs=runs)
-    elif part == "recording":
-        yield from recording.lines(folder, runs=runs)
-    elif part == "browsing":
-        yield from browsing.lines(folder, runs=runs)
-    for size in sizes if part in ("reading", "foreign") else ():
-        status.update(f"{part}: {size:,} messages …")
-        if part == "foreign":
-            yield from foreign.lines(folder, size=size, runs=runs)
-            continue
+def _works(
+    folder: str, parts: tuple[str, ...], sizes: tuple[int, ...], *, events: int, line_count: int, runs: int
+) -> Iterator[tuple[str, int, Callable[[], Iterator[Line]]]]:
+    """Yield the parts, each with its size or 0 and what measures it; a part is imported when its turn comes."""
+    if "importing" in parts:
+        from benchmarks import importing
+
+        yield "importing", 0, lambda: importing.lines(folder, runs=2 * runs)
+    if "recording" in parts:
+        from benchmarks import recording
+
+        yield "recording", 0, lambda: recording.lines(folder, events=events, runs=runs)
+    for size in sizes:
         path = os.path.join(folder, f"{size}.db")
-        command = [sys.executable, _MAKE, "--scale", str(size), "--output", path]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        yield from reading.lines(path, folder, runs=runs)
-        os.remove(path)
+        if "reading" in parts or "memory" in parts:
+            make("sessionlab", size, path)
+        if "reading" in parts:
+            from benchmarks import reading
 
+            yield "reading", size, lambda: reading.lines(path, folder, size=size, runs=runs)  # noqa: B023 -- called at once
+        if "memory" in parts:
+            from benchmarks import memory
 
-def _shown(seconds: float | None, megabytes: float | None = None) -> str:
-    if seconds is None:
-        return ""
-    if megabytes is not None:
-        return f"{_shown(seconds)}, {megabytes:,.0f} MB"
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.1f} µs"
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+            yield "memory", size, lambda: memory.lines(path, folder, size=size)  # noqa: B023 -- called at once
+        if "foreign" in parts:
+            from benchmarks import foreign
+
+            yield "foreign", size, lambda: foreign.lines(folder, size=size, runs=runs)  # noqa: B023 -- called at once
+        if os.path.exists(path):
+            os.remove(path)
+    if "transcripts" in parts:
+        from benchmarks import transcripts
+
+        yield "transcripts", 0, lambda: transcripts.lines(folder, line_count=line_count, runs=runs)
+    if "browsing" in parts:
+        from benchmarks import browsing
+
+        yield "browsing", 0, lambda: browsing.lines(folder, runs=runs)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from benchmarks.aims import Aim
+from benchmarks.memory import of_processes
+from benchmarks.processes import make, run
 from benchmarks.timing import Line
 
-_MAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sample_data", "make_sample.py")
 _CCUSAGE = "ccusage@20.0.24"
 _OURS = """
 import json, sys
@@ -36,8 +36,7 @@ def lines(folder: str, *, line_count: int, runs: int) -> Iterator[Line]:
         SystemExit: npm is not there, or the sums differ.
     """
     history = os.path.join(folder, "claude")
-    command = [sys.executable, _MAKE, "--tool", "claude_code", "--scale", str(line_count), "--output", history]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    make("claude_code", line_count, history)
     size = sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(history) for name in names)
     ccusage = _installed(os.path.join(folder, "npm"))
     environment = {**os.environ, "HOME": folder, "CLAUDE_CONFIG_DIR": history}
@@ -45,43 +44,18 @@ def lines(folder: str, *, line_count: int, runs: int) -> Iterator[Line]:
     theirs = [*ccusage, "claude", "daily", "--json", "--offline"]
     mine, others = [], []
     for _ in range(runs + 1):  # the first is to warm up
-        mine.append(_run(ours, environment))
-        others.append(_run(theirs, environment))
+        mine.append(run(ours, environment))
+        others.append(run(theirs, environment))
         _same(json.loads(mine[-1].output), json.loads(others[-1].output)["totals"])
     del mine[0], others[0]
-    yield Line(
-        work=f"tokens in {size / 1e9:.2f} GB of Claude Code ({line_count:,} lines), a whole process",
-        ours_s=statistics.median(run.seconds for run in mine),
-        ours_mb=statistics.median(run.peak_mb for run in mine),
-        other=f"{_CCUSAGE} claude daily --json --offline",
-        other_s=statistics.median(run.seconds for run in others),
-        other_mb=statistics.median(run.peak_mb for run in others),
-        ratio=statistics.median(b.seconds / a.seconds for a, b in zip(mine, others, strict=True)),
-        aim="1 x, the same sums",
+    yield of_processes(
+        f"tokens in {size / 1e9:.2f} GB of Claude Code ({line_count:,} lines), a whole process",
+        mine,
+        f"{_CCUSAGE} claude daily --json --offline",
+        others,
+        aim=Aim(least_ratio=1),
     )
     shutil.rmtree(history)
-
-
-class _Run:
-    """A process that has ended: what it printed, how long it took, and the most memory that it held."""
-
-    def __init__(self, output: str, seconds: float, peak_mb: float) -> None:
-        self.output = output
-        self.seconds = seconds
-        self.peak_mb = peak_mb
-
-
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> _Run:
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    elapsed = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    return _Run(output, elapsed, used.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20))
 
 
 def _same(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
