@@ -6,6 +6,9 @@ READY := $(VENV)/ready
 BENCH := $(VENV)/bench-ready
 CHROMIUM := $(VENV)/chromium-path
 
+# Without its bytecode each Python that a test or benchmark starts would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test chromium lint format pictures sample bench clean
 

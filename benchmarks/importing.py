@@ -35,7 +35,7 @@ def lines(folder: str, *, runs: int) -> Iterator[Line]:
             if name in _BESIDE and number > LEAST_RUNS:  # some take seconds
                 continue
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
+            subprocess.run([sys.executable, "-c", code], check=True, env=_environment())
             if number:
                 times[name].append(time.perf_counter() - start)
     over = {name: [a - b for a, b in zip(times[name], times["bare"], strict=False)] for name in codes}
@@ -63,6 +63,11 @@ def lines(folder: str, *, runs: int) -> Iterator[Line]:
             other_modules=modules[name] - modules["bare"],
             runs=len(over[name]),
         )
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which bytecode is kept, as that of installed packages is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _modules(code: str) -> int:
