@@ -6,8 +6,6 @@ import contextlib
 import ctypes
 import os
 import re
-import shutil
-import tempfile
 import weakref
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from sessionlab.errors import MissingPartError
+from sessionlab.lab.private import PrivateFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +47,9 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="sessionlab-")
-        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._private = PrivateFolder()
+        self.folder = self._private.path
+        self._remove = weakref.finalize(self, self._private.remove)
         spill = os.path.join(self.folder, "spill")
         self.narrow = duckdb.connect(
             config={
@@ -83,6 +83,7 @@ class Engine:
     def _after_fork_in_child(self) -> None:
         """Give up what the parent goes on using: its folder, and instances whose threads are not here."""
         self._remove.detach()
+        self._private.leave_to_parent()
         for connection in (self.full, self.narrow, self._reader):
             if connection is not None:
                 never_free(connection)
