@@ -122,7 +122,8 @@ def import_from(path: str) -> str:
 
     into = os.path.join(os.environ["TMPDIR"], f"{len(os.listdir(os.environ['TMPDIR']))}-into.db")
     sessionlab.import_histories(path, into=into)
-    return open_and_frame(into)
+    with sessionlab.open(into) as lab:
+        return " ".join(lab.frame("messages").content)
 
 
 def import_into(path: str) -> str:
