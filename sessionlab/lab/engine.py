@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import re
+import tempfile
 import weakref
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from sessionlab.errors import MissingPartError
+from sessionlab.errors import HistoryFileError, MissingPartError
 from sessionlab.lab.private import PrivateFolder
 
 if TYPE_CHECKING:
@@ -183,12 +184,26 @@ def in_pieces(table: pa.Table) -> pa.Table:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError."""
+    """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError.
+
+    Raises:
+        HistoryFileError: There was neither memory for what was to be read nor room to spill it.
+    """
     try:
         yield
     except (RuntimeError, duckdb.Error) as error:
         refuse_interrupt(error)
+        if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+            raise HistoryFileError(f"The histories cannot be read: {out_of_room(error)}") from error
         raise
+
+
+def out_of_room(error: duckdb.Error) -> str:
+    """Return in words that DuckDB had neither memory nor room, and what to do."""
+    return (
+        f"{str(error).splitlines()[0]} Ask for fewer columns or rows, end what else takes memory, or make room in the "
+        f"system's temporary folder, {tempfile.gettempdir()!r}."
+    )
 
 
 def is_interrupt(error: BaseException) -> bool:
