@@ -192,9 +192,7 @@ SAID: dict[str, str] = {
     "sessionlab db reset": "1 session deleted",
 }
 # How a sentence begins that says what to do.
-REMEDY = re.compile(
-    r"\b(change|check|choose|close|make|name|recording makes one|see that|update|use)\b", re.IGNORECASE
-)
+REMEDY = re.compile(r"\b(change|check|choose|close|make|name|recording makes one|see that|update|use)\b", re.IGNORECASE)
 
 
 def shape(path: str) -> Any:

@@ -69,11 +69,11 @@ def texts(frame: Any) -> list[str]:
 
 
 READERS: dict[str, Callable[[sessionlab.Lab, str], list[str]]] = {
-    "frame": lambda lab, path: texts(lab.frame("messages")),
-    "sql": lambda lab, path: texts(lab.sql("select content from messages").pandas()),
-    "search": lambda lab, path: lab.search("words").snippet.str.replace("[«»]", "", regex=True).tolist(),
-    "browse": lambda lab, path: texts(lab.browse().frame("messages")),
-    "sessionlab.frame": lambda lab, path: texts(sessionlab.frame("messages", path)),
+    "frame": lambda lab, _: texts(lab.frame("messages")),
+    "sql": lambda lab, _: texts(lab.sql("select content from messages").pandas()),
+    "search": lambda lab, _: lab.search("words").snippet.str.replace("[«»]", "", regex=True).tolist(),
+    "browse": lambda lab, _: texts(lab.browse().frame("messages")),
+    "sessionlab.frame": lambda _, path: texts(sessionlab.frame("messages", path)),
 }
 
 
@@ -113,9 +113,7 @@ def test_a_recorder_does_nothing_to_the_store_that_takes_the_place_of_its_own(us
 
 @pytest.mark.skipif(os.name == "nt", reason="a folder with an open file cannot be moved there")
 @pytest.mark.parametrize("use", WRITERS)
-def test_a_recorder_whose_folder_goes_says_so_and_goes_on_when_it_is_back(
-    use: str, store: str, tmp_path: Path
-) -> None:
+def test_a_recorder_whose_folder_goes_says_so_and_goes_on_when_it_is_back(use: str, store: str, tmp_path: Path) -> None:
     away = tmp_path / "away"
     with WRITERS[use](store) as work:
         work()
