@@ -35,14 +35,15 @@ def check_order(path: str, texts: list[str]) -> None:
     """Check rows, numbers and durations of a store with one session."""
     with sessionlab.open(path) as lab:
         messages, turns, calls = lab.frame("messages"), lab.frame("turns"), lab.frame("tool_calls")
-        (session,) = lab.frame("sessions").itertuples()
+        sessions = lab.frame("sessions")
         assert [text for text in messages.content.fillna("None") if "A new invocation" not in text] == texts
         assert messages.message_index.tolist() == list(range(len(messages)))
         assert turns.turn_index.tolist() == list(range(len(turns)))
         assert calls.tool_call_index.tolist() == list(range(len(calls)))
-        for durations in (turns.duration_s, calls.duration_s, lab.frame("sessions").duration_s):
+        for durations in (turns.duration_s, calls.duration_s, sessions.duration_s):
             assert (durations.dropna() >= 0).all()
-        assert session.started_at <= session.updated_at
+        assert len(sessions) == 1
+        assert (sessions.started_at <= sessions.updated_at).all()
         assert lab.frame("messages", limit=1).content.iloc[0] in texts
         with sessionlab.open(path) as fresh:
             for name in ("messages", "turns", "tool_calls", "sessions"):

@@ -44,7 +44,7 @@ SAMPLES = {
     "chatgpt": "chatgpt",
     "appam": "appam",
 }
-every_tool = sizes_of("tool,count", {tool: 15 if tool == "claude_code" else 3 for tool in SAMPLES}, 40)
+every_tool = sizes_of("tool,count", {tool: 15 if tool == "claude_code" else 3 for tool in SAMPLES}, 25)
 # Here a session is in several files, and one of them alone says nothing.
 TOGETHER = {"opencode", "appam"}
 

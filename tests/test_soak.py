@@ -17,10 +17,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from archive_rows import aged, assert_same_frames, frames_of
+from archive_rows import SAMPLES, aged, assert_same_frames, frames_of
 from helper_process import helper
 from soaking import SCALE, sizes, tell
-from test_archive_killed import SAMPLES, killed_after
+from test_archive_killed import killed_after
 from test_same_kernel import OTHER
 
 import sessionlab
