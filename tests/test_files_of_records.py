@@ -671,7 +671,7 @@ def read_all(path: str) -> None:
 
 
 def read_damaged(tool: str, name: str, content: bytes, settled: bool) -> None:
-    """Read a damaged file in its folder, and named."""
+    """Read a damaged file in its folder, and one named."""
     with tempfile.TemporaryDirectory() as above:
         root = os.path.join(above, "root")
         if tool in TOGETHER:
@@ -683,7 +683,7 @@ def read_damaged(tool: str, name: str, content: bytes, settled: bool) -> None:
         if settled:
             os.utime(path, (SETTLED, SETTLED))
         read_all(root)
-        if tool not in TOGETHER:
+        if tool == "claude_code":
             read_all(path)
 
 
