@@ -5,12 +5,13 @@ BIN := $(if $(filter Windows_NT,$(OS)),$(VENV)/Scripts,$(VENV)/bin)
 READY := $(VENV)/ready
 BENCH := $(VENV)/bench-ready
 CHROMIUM := $(VENV)/chromium-path
+SOAK_SCALE ?= 1
 
 # Without its bytecode each Python that a test or benchmark starts would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chromium lint format pictures sample bench clean
+.PHONY: help demo test soak chromium lint format pictures sample bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +35,9 @@ demo: $(READY)  ## show real frames of the sample store
 
 test: $(READY) $(CHROMIUM)  ## run every test
 	$(BIN)/python -m pytest
+
+soak: $(READY)  ## run the long tests of faults, about 15 minutes; SOAK_SCALE=0.05 is a short one
+	SOAK_SCALE=$(SOAK_SCALE) $(BIN)/python -m pytest -m soak tests
 
 chromium: $(READY)  ## look anew for the browser that tests and pictures need, and install one where there is none
 	$(BIN)/python scripts/find_chromium.py

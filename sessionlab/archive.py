@@ -96,9 +96,17 @@ def import_histories(
     named = [absolute(path) for path in paths]
     store = settings.db_path(into).value
     with ctrl_c(), Engine() as engine:
-        histories = Histories(engine, named, [store] if os.path.exists(store) else [])
+        histories = Histories(engine, named, [store] if _holds_something(store) else [])
         with contextlib.closing(Database(store)) as database:
             return _Import(engine, histories, database, on_progress).run()
+
+
+def _holds_something(path: str) -> bool:
+    """Return whether a file may hold a store; an empty one becomes a store, as one that is not there."""
+    try:
+        return os.path.getsize(path) > 0
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

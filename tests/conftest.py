@@ -96,3 +96,13 @@ def jupyterlab() -> Iterator[JupyterLab]:
 
     with running_jupyterlab() as lab:
         yield lab
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End a soak with its table."""
+    from soaking import told
+
+    if config.getoption("markexpr") == "soak":
+        terminalreporter.section("what the faults cost")
+        for line in told():
+            terminalreporter.write_line(line)

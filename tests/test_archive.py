@@ -477,3 +477,10 @@ def test_a_text_that_is_gone_stays_in_the_archive(tmp_path: Path) -> None:
     sessionlab.import_histories(path, into=store)
     with sessionlab.open(store) as lab:
         assert lab.frame("messages").content.tolist() == ["a question", "a"]
+
+
+def test_an_empty_file_becomes_the_store_that_is_imported_into(files: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    empty.write_bytes(b"")
+    assert import_histories(files, into=empty).sessions > 0
+    assert import_histories(files, into=empty).turns_added == 0

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from soaking import sizes, sizes_of, tell
 from test_foreign_files import (
     ROOT,
     SAMPLES,
@@ -27,7 +29,7 @@ from test_foreign_files import (
 from test_frames import COLUMNS
 
 import sessionlab
-from sessionlab import HistoryFileError, SessionLabError
+from sessionlab import HistoryFileError, Recorder, SessionLabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,13 +107,13 @@ def bytes_of(tool: str) -> bytes:
         return file.read()
 
 
-@every_tool
+@sizes_of("tool,count", dict.fromkeys(SAMPLES, 12), 60)
 def test_a_file_that_is_cut_off_anywhere_is_an_error_or_frames_that_fit_together_and_a_problem(
-    shelf: Shelf, tool: str
+    shelf: Shelf, tool: str, count: int
 ) -> None:
-    data = bytes_of(tool)
+    data, start = bytes_of(tool), time.monotonic()
 
-    @settings(max_examples=12)
+    @settings(max_examples=count)
     @given(st.integers(0, len(data) - 1))
     def cut(length: int) -> None:
         frames, reasons = shelf.read(data[:length])
@@ -121,6 +123,43 @@ def test_a_file_that_is_cut_off_anywhere_is_an_error_or_frames_that_fit_together
             assert any("the file is cut off" in reason for reason in reasons)
 
     cut()
+    tell(f"{tool}: database cut off", attempts=count, acknowledged=0, lost=0, seconds=time.monotonic() - start)
+
+
+@sizes("count", 5, 150)
+def test_a_store_of_our_own_that_is_cut_or_changed_anywhere_is_an_error_or_frames_that_fit_together(
+    tmp_path: Path, count: int
+) -> None:
+    path, start = str(tmp_path / "history.db"), time.monotonic()
+    with Recorder(path) as recorder, recorder.session("a") as session:
+        for number in range(40):
+            session.user(f"prompt {number} " + "x" * 700)
+            session.assistant("answer").tool_call("t", {"n": number}).result("done")
+    with open(path, "rb") as file:
+        data = file.read()
+    places = st.integers(0, len(data) - 1)
+
+    @settings(max_examples=count)
+    @given(st.lists(st.tuples(places, st.binary(min_size=1, max_size=600)), max_size=8), st.none() | places)
+    def damage(changes: list[tuple[int, bytes]], length: int | None) -> None:
+        damaged = bytearray(data)
+        for place, changed in changes:
+            damaged[place : place + len(changed)] = changed
+        with open(path, "wb") as file:
+            file.write(damaged[: len(data) if length is None else length])
+        before = sorted(os.listdir(tmp_path))
+        try:
+            with sessionlab.open(path) as lab, lab.snapshot():
+                messages = lab.frame("messages")
+                check_whole({name: lab.frame(name) for name in COLUMNS})
+        except SessionLabError as error:
+            assert "history.db" in str(error)  # noqa: PT017 -- both ends are right
+        else:
+            assert len(messages) <= 120
+        assert sorted(os.listdir(tmp_path)) == before
+
+    damage()
+    tell("sessionlab: store cut or damaged", attempts=count, acknowledged=0, lost=0, seconds=time.monotonic() - start)
 
 
 @given(data=st.binary(max_size=3000), is_sqlite=st.booleans())
@@ -131,12 +170,14 @@ def test_any_bytes_are_an_error_when_named_and_a_problem_when_found(shelf: Shelf
     assert len(reasons) == 1
 
 
-@every_tool
-def test_bytes_that_changed_anywhere_give_an_error_or_frames_that_fit_together(shelf: Shelf, tool: str) -> None:
-    data = bytes_of(tool)
+@sizes_of("tool,count", dict.fromkeys(SAMPLES, 10), 60)
+def test_bytes_that_changed_anywhere_give_an_error_or_frames_that_fit_together(
+    shelf: Shelf, tool: str, count: int
+) -> None:
+    data, start = bytes_of(tool), time.monotonic()
     places = st.integers(0, len(data) - 1)
 
-    @settings(max_examples=10)
+    @settings(max_examples=count)
     @given(st.lists(st.tuples(places, st.binary(min_size=1, max_size=600)), min_size=1, max_size=12))
     def flip(changes: list[tuple[int, bytes]]) -> None:
         damaged = bytearray(data)
@@ -145,6 +186,7 @@ def test_bytes_that_changed_anywhere_give_an_error_or_frames_that_fit_together(s
         shelf.read(bytes(damaged[: len(data)]))
 
     flip()
+    tell(f"{tool}: database damaged", attempts=count, acknowledged=0, lost=0, seconds=time.monotonic() - start)
 
 
 def sound_rows(path: str, table: str) -> set[int]:

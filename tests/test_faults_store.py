@@ -9,11 +9,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from helper_process import helper
+from soaking import sizes, tell
 
 from sessionlab import Recorder
 
@@ -56,8 +58,9 @@ def contents(path: str) -> set[str]:
         connection.close()
 
 
-def test_fifty_recorders_killed_at_random_moments_lose_no_acknowledged_event(path: str) -> None:
-    moments = random.Random(20260102)
+@sizes("count", 50, 200)
+def test_recorders_killed_at_random_moments_lose_no_acknowledged_event(path: str, count: int) -> None:
+    moments, start = random.Random(20260102), time.monotonic()
 
     def kill_one(number: int) -> list[str]:
         process = subprocess.Popen(
@@ -73,9 +76,12 @@ def test_fifty_recorders_killed_at_random_moments_lose_no_acknowledged_event(pat
         return said
 
     with ThreadPoolExecutor(4) as pool:
-        acknowledged = [text for said in pool.map(kill_one, range(50)) for text in said]
-    assert len(acknowledged) > 1000
-    assert set(acknowledged) <= contents(path)
+        acknowledged = [text for said in pool.map(kill_one, range(count)) for text in said]
+    lost = len(set(acknowledged) - contents(path))
+    seconds = time.monotonic() - start
+    tell("recorder killed", attempts=count, acknowledged=len(acknowledged), lost=lost, seconds=seconds)
+    assert len(acknowledged) > 20 * count
+    assert lost == 0
     with Recorder(path) as recorder:
         assert recorder._database is not None
         assert recorder._database.check() == []

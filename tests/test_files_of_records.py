@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soaking import sizes_of, tell
 from test_foreign_files import check_whole
 from test_frames import COLUMNS
 from test_source_claude_code import FIRST, SECOND, SETTLED, THIRD, answer, said, text, use, user, write
@@ -33,8 +35,18 @@ if TYPE_CHECKING:
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLE_DATA = os.path.join(ROOT, "sample_data")
 # The folder of each tool's sample, whose files are damaged here.
-SAMPLES = {"claude_code": "claude_code"}
-every_tool = pytest.mark.parametrize("tool", SAMPLES)
+SAMPLES = {
+    "claude_code": "claude_code",
+    "codex": "codex",
+    "gemini_cli": "gemini_cli",
+    "goose": "goose",
+    "opencode": os.path.join("opencode", "storage"),
+    "chatgpt": "chatgpt",
+    "appam": "appam",
+}
+every_tool = sizes_of("tool,count", {tool: 15 if tool == "claude_code" else 3 for tool in SAMPLES}, 25)
+# Here a session is in several files, and one of them alone says nothing.
+TOGETHER = {"opencode", "appam"}
 
 
 def add(path: str, *lines: Any, end: str = "\n") -> None:
@@ -658,9 +670,12 @@ def read_all(path: str) -> None:
         assert not lab.problems.reason.str.contains("history of").any()
 
 
-def read_damaged(name: str, content: bytes, settled: bool) -> None:
-    """Read a damaged file in its folder, and named."""
-    with tempfile.TemporaryDirectory() as root:
+def read_damaged(tool: str, name: str, content: bytes, settled: bool) -> None:
+    """Read a damaged file in its folder, and one named."""
+    with tempfile.TemporaryDirectory() as above:
+        root = os.path.join(above, "root")
+        if tool in TOGETHER:
+            shutil.copytree(os.path.join(SAMPLE_DATA, SAMPLES[tool]), root)
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
@@ -668,25 +683,32 @@ def read_damaged(name: str, content: bytes, settled: bool) -> None:
         if settled:
             os.utime(path, (SETTLED, SETTLED))
         read_all(root)
-        read_all(path)
+        if tool == "claude_code":
+            read_all(path)
 
 
 @every_tool
-def test_a_file_that_is_cut_off_anywhere_gives_frames_that_fit_together_or_an_error_of_ours(tool: str) -> None:
-    @settings(max_examples=15, deadline=None)
+def test_a_file_that_is_cut_off_anywhere_gives_frames_that_fit_together_or_an_error_of_ours(
+    tool: str, count: int
+) -> None:
+    start = time.monotonic()
+
+    @settings(max_examples=count, deadline=None)
     @given(st.sampled_from(files_of(tool)), st.floats(0, 1), st.booleans())
     def cut(file: tuple[str, bytes], share: float, settled: bool) -> None:
         name, content = file
-        read_damaged(name, content[: int(len(content) * share)], settled)
+        read_damaged(tool, name, content[: int(len(content) * share)], settled)
 
     cut()
+    tell(f"{tool}: record file cut off", attempts=count, acknowledged=0, lost=0, seconds=time.monotonic() - start)
 
 
 @every_tool
-def test_bytes_that_changed_anywhere_give_frames_that_fit_together_or_an_error_of_ours(tool: str) -> None:
+def test_bytes_that_changed_anywhere_give_frames_that_fit_together_or_an_error_of_ours(tool: str, count: int) -> None:
+    start = time.monotonic()
     changes = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=40)), min_size=1, max_size=12)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=count, deadline=None)
     @given(st.sampled_from(files_of(tool)), changes, st.booleans())
     def change(file: tuple[str, bytes], changes: list[tuple[float, bytes]], settled: bool) -> None:
         name, content = file
@@ -694,9 +716,10 @@ def test_bytes_that_changed_anywhere_give_frames_that_fit_together_or_an_error_o
         for share, changed in changes:
             place = int(share * (len(content) - 1))
             damaged[place : place + len(changed)] = changed
-        read_damaged(name, bytes(damaged), settled)
+        read_damaged(tool, name, bytes(damaged), settled)
 
     change()
+    tell(f"{tool}: record file damaged", attempts=count, acknowledged=0, lost=0, seconds=time.monotonic() - start)
 
 
 def test_a_lab_takes_any_change_of_its_files(tmp_path: Path) -> None:

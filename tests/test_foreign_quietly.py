@@ -14,6 +14,7 @@ from test_foreign_files import SAMPLES, copy_of, every_tool
 
 import sessionlab
 from sessionlab.lab import attach
+from sessionlab.lab.private import LOCK_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ print(refused)
 def files_of(lab: sessionlab.Lab) -> list[str]:
     """Return the private files of a lab."""
     assert lab._engine is not None
-    return [name for _, _, names in os.walk(lab._engine.folder) for name in names]
+    return [name for _, _, names in os.walk(lab._engine.folder) for name in names if name != LOCK_NAME]
 
 
 def test_reading_takes_no_lock_while_a_writer_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def db_backup(target: str, path: str | None) -> None:
 @_db_option
 def db_vacuum(path: str | None) -> None:
     """Give the room of deleted sessions back to the disk."""
-    with _opened(path) as database:
+    with _opened(path, is_written=True) as database:
         before = _bytes(database.path)
         database.vacuum()
         after = _bytes(database.path)
@@ -91,7 +91,7 @@ def db_vacuum(path: str | None) -> None:
 @_db_option
 def db_migrate(path: str | None) -> None:
     """Bring the store to the newest schema; recording to it does that too."""
-    with _opened(path) as database:
+    with _opened(path, is_written=True) as database:
         before = _schema(database)
     with _opened(path, as_it_is=False) as database:
         after = _schema(database)
@@ -119,7 +119,7 @@ def db_prune(max_sessions: int | None, older_than: str | None, yes: bool, path: 
     keep = settings.max_sessions(max_sessions)
     if keep.value is None and age is None:
         raise click.UsageError("Nothing says what to delete. Use --max-sessions, --older-than, or both.")
-    with _opened(path) as database:
+    with _opened(path, is_written=True) as database:
         store = database.path
     with sessionlab.Recorder(store, enabled=True) as recorder:
         count = _too_many(recorder.history.list(), keep.value, age)
@@ -142,7 +142,7 @@ def db_reset(yes: bool, path: str | None) -> None:
 
     Programs that are recording to it get an error at their next event.
     """
-    with _opened(path) as database:
+    with _opened(path, is_written=True) as database:
         count = database.read(_count_sessions)
         _ask(f"Delete all {count} sessions in {database.path}, for good?", yes)
         journal = _replace_with_nothing(database)
@@ -159,9 +159,11 @@ def _count_sessions(connection: sqlite3.Connection) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: str | None, *, as_it_is: bool = True, journal: Any = "wal") -> Iterator[Database]:
+def _opened(
+    path: str | None, *, as_it_is: bool = True, journal: Any = "wal", is_written: bool = False
+) -> Iterator[Database]:
     """Open the store that is there; none is made by opening it."""
-    from sessionlab.store.database import Database
+    from sessionlab.store.database import Database, refuse_unwritable
 
     setting = settings.db_path(path)
     if not os.path.exists(setting.value):
@@ -169,6 +171,8 @@ def _opened(path: str | None, *, as_it_is: bool = True, journal: Any = "wal") ->
             f"There is no store at {setting.value!r} ({setting.decided_by} says so). "
             "Recording makes one; --db names another."
         )
+    if is_written:
+        refuse_unwritable(setting.value)
     database = Database(setting.value, as_it_is=as_it_is, journal=journal)
     try:
         yield database

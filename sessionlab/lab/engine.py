@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import re
-import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from sessionlab.errors import MissingPartError
+from sessionlab.errors import HistoryFileError, MissingPartError
+from sessionlab.lab.private import PrivateFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +48,9 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="sessionlab-")
-        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._private = PrivateFolder()
+        self.folder = self._private.path
+        self._remove = weakref.finalize(self, self._private.remove)
         spill = os.path.join(self.folder, "spill")
         self.narrow = duckdb.connect(
             config={
@@ -83,6 +84,7 @@ class Engine:
     def _after_fork_in_child(self) -> None:
         """Give up what the parent goes on using: its folder, and instances whose threads are not here."""
         self._remove.detach()
+        self._private.leave_to_parent()
         for connection in (self.full, self.narrow, self._reader):
             if connection is not None:
                 never_free(connection)
@@ -190,12 +192,26 @@ def in_pieces(table: pa.Table) -> pa.Table:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError."""
+    """Let Ctrl-C be a KeyboardInterrupt; DuckDB, where it notices first, tells of it by a RuntimeError.
+
+    Raises:
+        HistoryFileError: There was neither memory for what was to be read nor room to spill it.
+    """
     try:
         yield
     except (RuntimeError, duckdb.Error) as error:
         refuse_interrupt(error)
+        if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+            raise HistoryFileError(f"The histories cannot be read: {out_of_room(error)}") from error
         raise
+
+
+def out_of_room(error: duckdb.Error) -> str:
+    """Return in words that DuckDB had neither memory nor room, and what to do."""
+    return (
+        f"{str(error).splitlines()[0]} Ask for fewer columns or rows, end what else takes memory, or make room in the "
+        f"system's temporary folder, {tempfile.gettempdir()!r}."
+    )
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -122,7 +122,12 @@ FRAMES: Mapping[str, Frame] = {
                 Column("updated_at", "time", "its newest event"),
                 Column("ended_at", "time", "when it was ended"),
                 Column("archived_at", "time", "when it was put away"),
-                Column("duration_s", "number", "from its start to its end, or else to its newest event", "seconds"),
+                Column(
+                    "duration_s",
+                    "number",
+                    "from its start to its end, or else to its newest event; NULL where it ends before it starts",
+                    "seconds",
+                ),
                 Column("message_count", "integer", "its messages, of every kind", "messages"),
                 Column("turn_count", "integer", "its turns", "turns"),
                 Column("tool_call_count", "integer", "its tool calls", "calls"),

@@ -384,6 +384,11 @@ def _source_of(attachment: Attachment, path: str) -> Source:
     for source in all_sources():
         if source.recognises(tables):
             return source
+    if {"migration", "counter"} <= set(tables):
+        raise HistoryFileError(
+            f"{path!r} is a store of a sessionlab whose tables this one does not know. "
+            "Update it: pip install --upgrade sessionlab."
+        )
     shown = ", ".join(sorted(tables)[:5]) or "none"
     raise HistoryFileError(
         f"{path!r} is a SQLite file of no known tool (its tables: {shown}). "

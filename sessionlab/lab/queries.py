@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sessionlab.errors import QueryError
 from sessionlab.lab.copying import Copy
-from sessionlab.lab.engine import is_interrupt, quoted, show_as
+from sessionlab.lab.engine import is_interrupt, out_of_room, quoted, show_as
 from sessionlab.lab.frames import Column, Frame
 from sessionlab.lab.result import Result, plain
 
@@ -122,6 +122,8 @@ def run(connection: duckdb.DuckDBPyConnection, text: str, params: Sequence[Any] 
         raise QueryError(
             f"lab.sql can read the frames and nothing else: {_first_lines(error)} Read the file with pandas instead."
         ) from error
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise QueryError(f"The query failed: {out_of_room(error)}") from error
     except (duckdb.Error, TypeError, ValueError, RuntimeError, OverflowError) as error:
         if is_interrupt(error):
             raise

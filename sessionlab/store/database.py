@@ -274,6 +274,7 @@ def _create_file(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISREG(mode):
+            refuse_unwritable(path)
             return
         kind = "a folder" if stat.S_ISDIR(mode) else "no file"
         raise StoreError(f"{path!r} is {kind}; a store is one file. Add a file name, for example history.db.")
@@ -290,6 +291,19 @@ def _create_file(path: str) -> None:
             raise StoreError(f"A folder of {path!r} is a file. Choose another path.") from None
     except OSError as error:
         raise StoreError(f"The store {path!r} cannot be created: {error.strerror}. Choose another path.") from error
+
+
+def refuse_unwritable(path: str) -> None:
+    """Refuse a file that can only be read, before SQLite lays a WAL beside it that it then cannot remove.
+
+    Raises:
+        StoreError: The file cannot be written to.
+    """
+    if not os.access(path, os.W_OK):
+        raise StoreError(
+            f"The store {path!r} cannot be written to. Change its permissions or use another path for the store; "
+            "sessionlab.open() only reads it."
+        )
 
 
 def _refuse_foreign(path: str) -> None:

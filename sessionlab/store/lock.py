@@ -192,6 +192,14 @@ class ProcessLock:
         if self._descriptor is not None:
             _unlock(self._descriptor)
 
+    @property
+    def is_of_what_lies_there(self) -> bool:
+        """True while the file that is open is the one that lies at `path`."""
+        try:
+            return self._descriptor is not None and os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
     def close(self) -> None:
         """Close the descriptor until the next use."""
         if self._descriptor is not None:

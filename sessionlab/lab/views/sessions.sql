@@ -63,7 +63,11 @@ select
     make_timestamp(greatest(s.started_at, s.updated_at, m.updated_at, c.updated_at)) as updated_at,
     make_timestamp(s.ended_at) as ended_at,
     make_timestamp(s.archived_at) as archived_at,
-    (coalesce(s.ended_at, greatest(s.started_at, s.updated_at, m.updated_at, c.updated_at)) - s.started_at) / 1e6 as duration_s,
+    case
+        when s.ended_at is null
+            then (greatest(s.started_at, s.updated_at, m.updated_at, c.updated_at) - s.started_at) / 1e6
+        when s.ended_at >= s.started_at then (s.ended_at - s.started_at) / 1e6
+    end as duration_s,  -- NULL where the clock was set back meanwhile
     coalesce(m.message_count, 0) as message_count,
     coalesce(t.turn_count, 0) as turn_count,
     coalesce(c.tool_call_count, 0) as tool_call_count,
