@@ -69,7 +69,7 @@ def main(
         for line in list(flat_lines(found)):
             add(line)
     report.write_json(json_path, {**about, "failed": failed}, found, growths(found))
-    console = Console(markup=False, width=None if sys.stdout.isatty() else 190)
+    console = Console(width=None if sys.stdout.isatty() else 190)
     grown = report.growth_table(growths(found))
     for table in (report.main_table(found), report.reading_table(found), grown, report.aims_table(found)):
         if table.row_count:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.growth import Growth
@@ -113,18 +114,18 @@ def _work(line: Line) -> str:
 
 def _ours(line: Line) -> str:
     if line.ours_s is None:
-        return "" if line.other else line.note
+        return "" if line.other else escape(line.note)
     return _shown(line.ours_s, line.ours_mb, line.ours_modules, line.ours_share, is_rate=line.is_per_event)
 
 
 def _other(line: Line) -> str:
     if line.other_s is None:
-        return line.note if line.other else ""
+        return escape(line.note) if line.other else ""
     return _shown(line.other_s, line.other_mb, line.other_modules, line.other_share, is_rate=line.is_per_event)
 
 
 def _cell(line: Line) -> str:
-    return line.note or f"{_other(line)}\n{_ratio(line)} x"
+    return escape(line.note) or f"{_other(line)}\n{_ratio(line)} x"
 
 
 def _ratio(line: Line) -> str:
