@@ -62,10 +62,21 @@ class Recording(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.compare()
+            self.recorder.close()
+            self.compare_what_is_read_at_once()
         finally:
             self.lab.close()
             self.recorder.close()
             shutil.rmtree(self.folder)
+
+    def compare_what_is_read_at_once(self) -> None:
+        """Nobody records any more, so a lab reads whole tables; which ones first makes no difference."""
+        with sessionlab.open(self.path) as turns_first, sessionlab.open(self.path) as texts_first:
+            turns_first.frame("token_usage")
+            texts_first.frame("tool_calls")
+            for name in COLUMNS:
+                for lab in (turns_first, texts_first):
+                    pd.testing.assert_frame_equal(self.lab.frame(name), lab.frame(name), rtol=1e-12, obj=name)
 
     def compare(self) -> None:
         check_frames(self.lab)
