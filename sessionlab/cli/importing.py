@@ -12,8 +12,9 @@ import click
 
 import sessionlab
 from sessionlab import settings
-from sessionlab.cli.output import plain
-from sessionlab.cli.screen import counted, seen
+from sessionlab.cli.screen import seen
+from sessionlab.exporting.records import plain
+from sessionlab.exporting.telling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -92,6 +92,11 @@ class Redaction:
                     self.redacted(piece, cells)
         return self.counts_of(cells)
 
+    @property
+    def replaced(self) -> dict[str, int]:
+        """How many different secrets of each kind have been replaced in what was handed out so far."""
+        return {kind: self._numbers[kind] for kind in KINDS}
+
     def counts_of(self, cells: Counter[str]) -> pa.Table:
         """Return the table of `counts` for cells that were counted by `redacted`."""
         rows = [{"kind": kind, "secret_count": self._numbers[kind], "cell_count": cells[kind]} for kind in KINDS]
