@@ -281,6 +281,7 @@ class Lab:
                 missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
             if missing:
                 _warn_without_time(frame, missing)
+            small: list[pa.Table] = []  # histories of a few rows go together into one piece
             for copy in copies:
                 pieces = read_pieces(engine, copy, frame, chosen, query, row_count)
                 while True:
@@ -288,7 +289,12 @@ class Lab:
                         piece = next(pieces, None)
                     if piece is None:
                         break
-                    yield piece.select(schema.names).cast(schema)
+                    if small and sum(part.num_rows for part in small) + piece.num_rows > row_count:
+                        yield pa.concat_tables(small)
+                        small = []
+                    small.append(piece.select(schema.names).cast(schema))
+            if small:
+                yield pa.concat_tables(small)
 
     def redact(self) -> Redaction:
         """Return a copy of the frames without secrets: keys, tokens, passwords, e-mail addresses and home folders.

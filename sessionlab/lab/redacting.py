@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Texts that come again, as a prompt does in several frames, are redacted once while no more than so many are kept.
 _KEPT_CHARACTERS = 32_000_000
+# Arrow compiles the pattern anew for each chunk, which takes as long as looking through a megabyte.
+_JOINED_BYTES = 32_000_000
 # Where a session's own folders are told; the home folders in them are found wherever they stand.
 _PATHS = ("directory", "git_root", "origin")
 
@@ -153,7 +155,13 @@ class Redaction:
         return to_polars(table) if to == "polars" else to_pandas(table)
 
     def pieces(
-        self, name: str = "turns", /, *, columns: Sequence[str] | str | None = None, **filters: Any
+        self,
+        name: str = "turns",
+        /,
+        *,
+        columns: Sequence[str] | str | None = None,
+        row_count: int | None = None,
+        **filters: Any,
     ) -> Iterator[pa.Table]:
         """Yield a frame piece by piece as `Lab.pieces` does, with placeholders for secrets.
 
@@ -161,7 +169,9 @@ class Redaction:
             FrameError: There is no such frame, column or filter, or a value does not fit.
             HistoryFileError: A history cannot be read.
         """
-        return (self.redacted(piece) for piece in self.lab.pieces(name, columns=columns, **filters))
+        size = {} if row_count is None else {"row_count": row_count}
+        pieces = self.lab.pieces(name, columns=columns, **size, **filters)
+        return (self.redacted(piece) for piece in pieces)
 
     def redacted(self, table: pa.Table, cells: Counter[str] | None = None) -> pa.Table:
         """Return rows of one of the lab's frames with placeholders, and count the cells by kind of what was in them."""
@@ -193,6 +203,8 @@ class Redaction:
             return pa.chunked_array([self._lists(chunk, cells) for chunk in column.chunks], column.type)
         if not pa.types.is_large_string(column.type):
             return column
+        if column.num_chunks > 1 and column.nbytes < _JOINED_BYTES:
+            column = pa.chunked_array([column.combine_chunks()], column.type)
         return pa.chunked_array([self._texts(chunk, cells, is_id=is_id) for chunk in column.chunks], column.type)
 
     def _lists(self, lists: pa.Array, cells: Counter[str]) -> pa.Array:
