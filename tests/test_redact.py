@@ -95,6 +95,14 @@ def test_rows_keys_numbers_times_and_dtypes_are_those_of_the_lab(sample: str) ->
         assert redaction.frame(name, to="polars").shape == plain.shape
 
 
+def test_what_stands_between_the_secrets_stays(path: str) -> None:
+    content = lab_of(path).redact().frame("messages").content.dropna().iloc[0]
+    assert content.count(" and ") == len(SECRETS) - 1
+    assert not [
+        word for word in ("postgres://app:", "@db.internal/x", "DB_PASSWORD=", "Bearer ") if word not in content
+    ]
+
+
 def test_frames_join_although_an_id_holds_a_home_path(path: str) -> None:
     import pyarrow as pa
 

@@ -137,6 +137,8 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
         ("curl -u ada:hunter2 https://host", "curl -u ada:<password-1> https://host"),
         ("curl -H 'X-Api-Key: 0123456789abcdef01'", "curl -H 'X-Api-Key: <api-key-1>'"),
         ("mysql --password hunter2x db", "mysql --password <password-1> db"),
+        ("see -----BEGIN PRIVATE KEY----- in the file", "see <private-key-1> in the file"),
+        ("Cookie: a=bcd; e=f and so on", "Cookie: <token-1> and so on"),
         ("--token=abcdef0123456789 x", "--token=<api-key-1> x"),
         ('{"password": "correct-horse"}', '{"password": "<password-1>"}'),
         (r'{"u": "\/home\/ada\/x", "n": 1}', '{"u": "<home-1>/x", "n": 1}'),
