@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from command_line import at_terminal, run
+from command_line import PROGRAM, ROOT, at_terminal, run
 from test_redact import record
 
 import sessionlab
@@ -84,3 +86,23 @@ def test_at_a_terminal_a_bar_is_shown(sample: str, tmp_path: Path) -> None:
     assert code == 0
     assert "sessions" in said
     assert "━" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_leaves_nothing_behind(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(os.path.join(ROOT, "sample_data"))
+    from large_store import write_large
+
+    sessionlab.Recorder(path).close()
+    write_large(path, 12_000, [4] * 3_000)
+    out = str(tmp_path / "out")
+    command = [PROGRAM, "export", path, "-o", out, "--format", "html"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob(".sessionlab-export-*/sessions/*")):  # until it is in the middle of writing
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert not os.path.exists(out)
+    assert list(tmp_path.glob(".sessionlab-*")) == []
