@@ -15,7 +15,16 @@ import pyarrow.compute as pc
 from sessionlab.errors import FrameError
 from sessionlab.lab.frames import FRAMES, to_pandas
 from sessionlab.lab.result import to_polars
-from sessionlab.lab.secrets import KINDS, Finder, canonical, hint_pattern, kinds_in, known_homes, placeholder
+from sessionlab.lab.secrets import (
+    KINDS,
+    Finder,
+    canonical,
+    hint_pattern,
+    kinds_in,
+    known_homes,
+    name_pattern,
+    placeholder,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +65,7 @@ class Redaction:
         self._revision: int | None = None
         self._finder = Finder(self._name)
         self._hints = hint_pattern()
+        self._named_hints = name_pattern()
 
     def __repr__(self) -> str:
         return f"<Redaction of {self.lab!r}: {self._summary()}>"
@@ -219,18 +229,20 @@ class Redaction:
         if not pc.any(hinted).as_py():
             return texts
         changed = []
-        for text in texts.filter(hinted).to_pylist():
-            result, kinds = self._text(text)
+        seen = texts.filter(hinted)
+        named = pc.match_substring_regex(seen, self._named_hints).to_pylist()
+        for text, has_names in zip(seen.to_pylist(), named, strict=True):
+            result, kinds = self._text(text, has_names)
             if is_id and result != text:
                 result = self._id(text, result)
             cells.update(kinds)
             changed.append(result)
         return pc.replace_with_mask(texts, hinted, pa.array(changed, texts.type))
 
-    def _text(self, text: str) -> tuple[str, tuple[str, ...]]:
+    def _text(self, text: str, has_names: bool) -> tuple[str, tuple[str, ...]]:
         known = self._kept.get(text)
         if known is None:
-            result = self._finder.redacted(text)
+            result = self._finder.redacted(text, has_names=has_names)
             known = result, (kinds_in(result) if result != text else ())
             if self._kept_characters > _KEPT_CHARACTERS:
                 self._kept.clear()

@@ -34,6 +34,7 @@ class Rule:
     kind: str
     hints: tuple[str, ...]
     near: str | None
+    named: bool
     pattern: re.Pattern[str]
     source: str
 
@@ -59,6 +60,7 @@ def rules() -> tuple[Rule, ...]:
             kind=row["kind"],
             hints=tuple(row["hints"]),
             near=row.get("near"),
+            named=row.get("named", False),
             pattern=re.compile(row["pattern"].replace("{start}", _START)),
             source=row["source"],
         )
@@ -72,6 +74,12 @@ def hint_pattern(homes: Iterable[str] = ()) -> str:
     shortest = [hint for hint in literals if not any(other != hint and other in hint for other in literals)]
     near = dict.fromkeys(rule.near for rule in rules() if rule.near is not None)
     return "(?i)" + "|".join([*map(re.escape, [*shortest, *map(_last, homes)]), *near, _ESCAPED])
+
+
+def name_pattern() -> str:
+    """Return a pattern, in RE2's words, that is in every text in which a secret goes by its name."""
+    near = dict.fromkeys(rule.near for rule in rules() if rule.named and rule.near is not None)
+    return "(?i)" + "|".join([*near, _ESCAPED])
 
 
 # An ordinary letter as an escape of JSON, behind which any of the hints could be.
@@ -92,30 +100,37 @@ class Finder:
         self._ends = tuple(dict.fromkeys(map(_last, longest_first)))
         self._homes = re.compile("|".join(map(_spelled, longest_first)), re.IGNORECASE)
 
-    def redacted(self, text: str) -> str:
+    def redacted(self, text: str, *, has_names: bool = True) -> str:
         """Return the text with every secret replaced; where it is JSON, it is JSON of the same structure again.
 
         Done again it changes nothing more: what has been changed is looked at once more, until nothing is found.
+
+        Args:
+            text: The text.
+            has_names: False where `name_pattern` is known not to be in it, which saves most of the time.
         """
-        while (changed := self._once(text)) != text:
+        while (changed := self._once(text, has_names)) != text:
             text = changed
         return text
 
-    def _once(self, text: str) -> str:
-        return self._in_json(text) if _is_json(text) else self._plain(text)
+    def _once(self, text: str, has_names: bool) -> str:
+        return self._in_json(text, has_names) if _is_json(text) else self._plain(text, has_names)
 
-    def _plain(self, text: str) -> str:
+    def _plain(self, text: str, has_names: bool) -> str:
         lowered = text.lower()
         for rule in rules():
+            if rule.named and not has_names:
+                continue
             for hint in rule.hints:  # a generator would take longer than what it does
                 if hint in lowered:
                     text = rule.replaced(text, self._replace)
                     break
+        lowered = text.lower()  # anew: mostly the rules have left none of them
         if any(end in lowered for end in self._ends):
             text = self._homes.sub(lambda match: self._replace("home", match[0]), text)
         return text
 
-    def _in_json(self, text: str) -> str:
+    def _in_json(self, text: str, has_names: bool) -> str:
         """Redact each string of a JSON text as it is meant; what else there is keeps its form."""
         parts: list[str] = []
         done, name = 0, ""
@@ -123,7 +138,7 @@ class Finder:
             before, written = text[done : match.start()], match[0]
             meant = json.loads(written, strict=False) if "\\" in written else written[1:-1]
             kind = _kind_of(name, meant) if before.strip() == ":" else None
-            changed = self._replace(kind, meant) if kind is not None else self._once(meant)
+            changed = self._replace(kind, meant) if kind is not None else self._once(meant, has_names)
             parts += [before, written if changed == meant else _as_json(changed, written)]
             done, name = match.end(), meant
         return "".join([*parts, text[done:]])
