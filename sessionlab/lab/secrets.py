@@ -160,7 +160,7 @@ def _is_json(text: str) -> bool:
 
 def _as_json(text: str, like: str) -> str:
     """Return a text as JSON, with escapes for other letters where `like` has no such letters."""
-    has_halves = any("\ud800" <= letter <= "\udfff" for letter in text)
+    has_halves = not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
     return json.dumps(text, ensure_ascii=like.isascii() or has_halves)
 
 
