@@ -19,7 +19,7 @@ FLOORS = (
     ("store", "pricing"),
     ("sources",),
     ("lab",),
-    ("archive", "mining", "charts"),
+    ("archive", "exporting", "mining", "charts"),
     ("browser",),
     ("cli",),
 )

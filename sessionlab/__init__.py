@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sessionlab.archive import ImportReport, import_histories
     from sessionlab.browser import SessionBrowser
     from sessionlab.errors import (
+        ExportError,
         FrameError,
         HistoryFileError,
         MissingPartError,
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
         StoreReplacedError,
         StoreVersionError,
     )
+    from sessionlab.exporting.export import ExportReport, export
     from sessionlab.lab.lab import Lab, frame, open  # noqa: A004 -- the name that users type
+    from sessionlab.lab.redacting import Redaction
     from sessionlab.model import Message, ModelConfig, Session, SessionSummary, ToolCall, Usage
     from sessionlab.store.handles import RecordedMessage, RecordedToolCall, RecordedTurn
     from sessionlab.store.recorder import Recorder
@@ -38,6 +41,7 @@ _HOMES = {
     "sessionlab.archive": ("ImportReport", "import_histories"),
     "sessionlab.browser": ("SessionBrowser",),
     "sessionlab.errors": (
+        "ExportError",
         "FrameError",
         "HistoryFileError",
         "MissingPartError",
@@ -51,7 +55,9 @@ _HOMES = {
         "StoreReplacedError",
         "StoreVersionError",
     ),
+    "sessionlab.exporting.export": ("ExportReport", "export"),
     "sessionlab.lab.lab": ("Lab", "frame", "open"),
+    "sessionlab.lab.redacting": ("Redaction",),
     "sessionlab.model": ("Message", "ModelConfig", "Session", "SessionSummary", "ToolCall", "Usage"),
     "sessionlab.store.handles": ("RecordedMessage", "RecordedToolCall", "RecordedTurn"),
     "sessionlab.store.recorder": ("Recorder",),
@@ -61,6 +67,8 @@ _MODULES = ("charts", "mining")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ExportError",
+    "ExportReport",
     "FrameError",
     "HistoryFileError",
     "ImportReport",
@@ -75,6 +83,7 @@ __all__ = [
     "RecordedTurn",
     "Recorder",
     "RecordingError",
+    "Redaction",
     "Session",
     "SessionBrowser",
     "SessionLabError",
@@ -89,6 +98,7 @@ __all__ = [
     "Usage",
     "__version__",
     "charts",
+    "export",
     "frame",
     "import_histories",
     "mining",

@@ -14,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sessionlab import __version__, settings
+from sessionlab.lab.archivable import KINDS, Export, ExportedSession, counts_of
 from sessionlab.lab.attach import UNSETTLED_S
 from sessionlab.lab.copying import problem_row
 from sessionlab.lab.engine import Engine, ctrl_c
-from sessionlab.lab.exporting import KINDS, Export, ExportedSession, counts_of
 from sessionlab.lab.histories import Histories, Path, absolute
 from sessionlab.model import storable
 from sessionlab.store.archiving import (

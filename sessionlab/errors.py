@@ -10,7 +10,8 @@ SessionLabError
  ├── RecordingError        an event that cannot be recorded as it is
  ├── HistoryFileError      a file of a history that is missing, unreadable or of no known tool
  ├── FrameError            a frame, column or filter that does not exist or does not fit
- └── QueryError            an SQL text that was refused or that failed
+ ├── QueryError            an SQL text that was refused or that failed
+ └── ExportError           a folder that cannot be exported to, or that holds what must stay
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class FrameError(SessionLabError, ValueError):
 
 class QueryError(SessionLabError, ValueError):
     """An SQL text that was refused or that failed."""
+
+
+class ExportError(SessionLabError, OSError):
+    """A folder that cannot be exported to, or that holds what must stay."""
 
 
 class SessionLabWarning(UserWarning):

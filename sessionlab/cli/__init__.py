@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import sessionlab
+from sessionlab.cli.exporting import export
 from sessionlab.cli.importing import import_command
 from sessionlab.cli.looking import search, show
 from sessionlab.cli.notebooks import lab_command
@@ -20,5 +21,5 @@ def main() -> None:
     """Read the histories of AI agents as tables, and look after the store that sessions are recorded to."""
 
 
-for _command in (sources, import_command, frame, sql, search, show, lab_command, db):
+for _command in (sources, import_command, frame, sql, search, show, export, lab_command, db):
     main.add_command(_command)

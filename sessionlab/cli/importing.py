@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import sys
-from typing import TYPE_CHECKING
 
 import click
 
 import sessionlab
 from sessionlab import settings
-from sessionlab.cli.output import plain
-from sessionlab.cli.screen import counted, seen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from sessionlab.cli.progress import progress
+from sessionlab.cli.screen import seen
+from sessionlab.exporting.records import plain
+from sessionlab.exporting.telling import counted
 
 _SHOWN = 5
 
@@ -39,7 +35,7 @@ def import_command(paths: tuple[str, ...], into: str | None, is_json: bool) -> N
     There they outlive the tools' own deletion. Run again it copies what is new; nothing is ever deleted. What is in the
     store and in its tool's own file counts once.
     """
-    with _progress() as on_progress:
+    with progress() as on_progress:
         report = sessionlab.import_histories(*paths, into=into, on_progress=on_progress)
     if is_json:
         click.echo(json.dumps(plain(dataclasses.asdict(report)), ensure_ascii=False))
@@ -56,25 +52,3 @@ def import_command(paths: tuple[str, ...], into: str | None, is_json: bool) -> N
     if len(report.problems) > _SHOWN:
         left = len(report.problems) - _SHOWN
         click.echo(f"  … and {left:,} more; --json has all, `sessionlab sources --problems` lists them.", err=True)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Show a bar for each tool where somebody sees it."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks = {"": progress.add_task("reading", total=None)}
-
-        def show(source: str, done: int, total: int) -> None:
-            if source not in tasks:
-                tasks[source] = progress.add_task(source, total=total)
-            progress.update(tasks[source], completed=done)
-            progress.update(tasks[""], visible=done == total)
-
-        yield show

@@ -11,10 +11,12 @@ import click
 
 import sessionlab
 from sessionlab.cli.filters import asked_filters, filter_options
-from sessionlab.cli.output import check_output, format_of, output_options, plain, write
+from sessionlab.cli.output import check_output, format_of, output_options, write
 from sessionlab.cli.running import interruptible
-from sessionlab.cli.screen import color_option, counted, has_color, print_long, print_text, say_problems, seen
+from sessionlab.cli.screen import color_option, has_color, print_long, print_text, say_problems, seen
 from sessionlab.cli.transcript import told
+from sessionlab.exporting.records import plain
+from sessionlab.exporting.telling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

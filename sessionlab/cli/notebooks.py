@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sessionlab.cli.screen import counted, seen
+from sessionlab.cli.screen import seen
+from sessionlab.exporting.telling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

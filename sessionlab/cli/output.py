@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from sessionlab import settings
+from sessionlab.exporting.records import iso, json_lines, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
-            column = _iso(column)
+            column = iso(column)
         elif pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             texts = [None if v is None else json.dumps(plain(v), ensure_ascii=False) for v in column.to_pylist()]
             column = pa.array(texts, pa.large_string())
@@ -103,36 +104,11 @@ def _write_csv(table: pa.Table, file: IO[bytes]) -> None:
 
 def _write_json(table: pa.Table, file: IO[bytes]) -> None:
     """Write a JSON list of records, one to a line, with ISO times."""
-    import pyarrow as pa
-
-    names: list[str] = []
-    for name in table.column_names:  # SQL may give two columns one name, a record cannot have it twice
-        names.append(name if name not in names else f"{name}_{len(names)}")
     before = b"[\n"
-    for batch in table.to_batches(max_chunksize=10_000):
-        columns = []
-        for column in batch.columns:
-            if pa.types.is_timestamp(column.type):
-                columns.append(_iso(column).to_pylist())
-            elif pa.types.is_large_string(column.type) or pa.types.is_integer(column.type):
-                columns.append(column.to_pylist())
-            else:
-                columns.append([plain(value) for value in column.to_pylist()])
-        rows = [
-            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in zip(*columns, strict=True)
-        ]
-        if rows:
-            file.write(before + ",\n".join(rows).encode())
-            before = b",\n"
+    for lines in json_lines(table):
+        file.write(before + ",\n".join(lines).encode())
+        before = b",\n"
     file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
-
-
-def _iso(column: Any) -> Any:
-    """Return Arrow times as ISO text in UTC."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
@@ -142,18 +118,3 @@ def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
     sink = pa.BufferOutputStream()  # a pipe cannot say where it stands, which the writer wants to know
     pq.write_table(table, sink)
     file.write(sink.getvalue())
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON has a form for."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if hasattr(value, "isoformat"):
-        return value.isoformat().replace("+00:00", "Z")
-    return value.hex() if isinstance(value, bytes) else str(value)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from sessionlab.exporting.telling import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -131,11 +133,6 @@ def _widths(names: list[str], cells: list[list[str]], room: int, kept: Sequence[
         widths[number] = min(wide[number], _NARROW + left)
         left -= max(0, widths[number] - _NARROW)
     return dict(sorted(widths.items()))
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number with its noun: `1 row`, `2,000 rows`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:

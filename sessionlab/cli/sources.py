@@ -10,7 +10,8 @@ import click
 import sessionlab
 from sessionlab.cli.output import check_output, format_of, output_options, write
 from sessionlab.cli.running import interruptible
-from sessionlab.cli.screen import counted, print_text, seen, unread
+from sessionlab.cli.screen import print_text, seen, unread
+from sessionlab.exporting.telling import counted
 
 if TYPE_CHECKING:
     import pandas as pd

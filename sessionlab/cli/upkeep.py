@@ -13,8 +13,8 @@ import click
 
 import sessionlab
 from sessionlab import settings
-from sessionlab.cli.screen import counted
 from sessionlab.errors import StoreError, StoreReplacedError
+from sessionlab.exporting.telling import counted
 
 if TYPE_CHECKING:
     import sqlite3

@@ -19,10 +19,11 @@ from sessionlab.errors import FrameError, QueryError, SessionLabError, warn
 from sessionlab.lab import queries
 from sessionlab.lab.copying import unpriced_problems
 from sessionlab.lab.engine import Engine, ctrl_c
-from sessionlab.lab.filters import chosen_columns, query_for
-from sessionlab.lab.frames import FRAMES, Frame, schema_of, to_pandas
+from sessionlab.lab.filters import Query, chosen_columns, query_for
+from sessionlab.lab.frames import FRAMES, Column, Frame, schema_of, to_pandas
 from sessionlab.lab.histories import SUFFIXES, Histories, Path, absolute
 from sessionlab.lab.overview import overview_of
+from sessionlab.lab.redacting import Redaction
 from sessionlab.lab.repricing import Repricing
 from sessionlab.lab.result import Result, to_polars
 from sessionlab.lab.rows import (
@@ -32,6 +33,7 @@ from sessionlab.lab.rows import (
     needed_texts,
     needs_costs,
     newest,
+    read_pieces,
     read_rows,
 )
 from sessionlab.lab.search import Search, search, sessions_with
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from sessionlab.lab.incoming import Kind
 
 To = Literal["pandas", "polars", "arrow"]
+
+PIECE_ROWS = 20_000
+"""How many rows a piece of a frame has unless another number is asked for."""
 
 _PROBLEM_SCHEMA = pa.schema(
     [
@@ -222,7 +227,7 @@ class Lab:
                 parts = [merged_configs(pa.concat_tables(parts))]
             missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
         if missing:
-            warn(f"{missing} rows of {frame.name!r} have no time ({frame.time}), so since and until leave them out.")
+            _warn_without_time(frame, missing)
         if query.limit is not None and len(copies) > 1:
             parts = [newest(pa.concat_tables(parts), query.limit)]
         schema = schema_of(chosen)
@@ -231,6 +236,83 @@ class Lab:
         if to == "arrow":
             return table
         return to_polars(table) if to == "polars" else to_pandas(table)
+
+    def pieces(
+        self,
+        name: str = "turns",
+        /,
+        *,
+        columns: Sequence[str] | str | None = None,
+        row_count: int = PIECE_ROWS,
+        **filters: Any,
+    ) -> Iterator[pa.Table]:
+        """Yield a frame piece by piece as Arrow, of one moment: for what would not fit into memory a second time.
+
+        Together the pieces are `frame(name, to="arrow", …)`. Each is made when it is asked for; with `limit`, or a
+        filter on a column of wide text, the frame is made at once.
+
+        Args:
+            name: The frame.
+            columns: Only these columns, in this order.
+            row_count: How many rows a piece has at most.
+            **filters: Those of `frame`.
+
+        Raises:
+            FrameError: There is no such frame, column or filter, or a value does not fit.
+            HistoryFileError: A history cannot be read.
+        """
+        frame = _frame_called(name)
+        chosen = chosen_columns(frame, columns)
+        query = query_for(frame, filters)
+        if isinstance(row_count, bool) or not isinstance(row_count, int) or row_count < 1:
+            raise FrameError(f"row_count={row_count!r}: expected a whole number of 1 or more.")
+        if query.limit is not None or query.text_conditions or frame.name == "model_configs":
+            whole = self.frame(name, columns=columns, to="arrow", **filters)
+            return (whole.slice(start, row_count) for start in range(0, whole.num_rows, row_count))
+        return self._pieces(frame, chosen, query, row_count)
+
+    def _pieces(self, frame: Frame, chosen: tuple[Column, ...], query: Query, row_count: int) -> Iterator[pa.Table]:
+        schema = schema_of(chosen)
+        kinds = needed_texts(frame, chosen, query)
+        with self.snapshot():
+            with self._lock, ctrl_c():
+                engine, copies = self._refreshed(kinds)
+                self._load(copies, kinds, costs=needs_costs(chosen, query))
+                missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
+            if missing:
+                _warn_without_time(frame, missing)
+            small: list[pa.Table] = []  # histories of a few rows go together into one piece
+            for copy in copies:
+                pieces = read_pieces(engine, copy, frame, chosen, query, row_count)
+                while True:
+                    with self._lock, ctrl_c():
+                        piece = next(pieces, None)
+                    if piece is None:
+                        break
+                    if small and sum(part.num_rows for part in small) + piece.num_rows > row_count:
+                        yield pa.concat_tables(small)
+                        small = []
+                    small.append(piece.select(schema.names).cast(schema))
+            if small:
+                yield pa.concat_tables(small)
+
+    def redact(self) -> Redaction:
+        """Return a copy of the frames without secrets: keys, tokens, passwords, e-mail addresses and home folders.
+
+        It has the same `frame` and `pieces` as the lab, and `counts` says what was replaced. Nothing is written.
+
+        Example:
+            >>> import tempfile
+            >>> from sessionlab import Recorder, open
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = f"{folder}/history.db"
+            ...     with Recorder(path) as recorder, recorder.session("first") as session:
+            ...         message = session.user("Write to ada@example.com, and to ada@example.com again.")
+            ...     with open(path) as lab:
+            ...         lab.redact().frame("messages")["content"].to_list()
+            ['Write to <email-1>, and to <email-1> again.']
+        """
+        return Redaction(self)
 
     @overload
     def search(
@@ -526,6 +608,10 @@ class Lab:
         self._lock = threading.RLock()
         self._is_forked = self._engine is not None
         self._histories = None
+
+
+def _warn_without_time(frame: Frame, missing: int) -> None:
+    warn(f"{missing} rows of {frame.name!r} have no time ({frame.time}), so since and until leave them out.")
 
 
 def _state_of(copies: Sequence[Copy]) -> list[tuple[str, int]]:

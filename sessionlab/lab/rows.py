@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from sessionlab.errors import FrameError
 from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import Engine
 from sessionlab.lab.filters import Query
-from sessionlab.lab.frames import Column, Frame
+from sessionlab.lab.frames import Column, Frame, Text
 from sessionlab.lab.incoming import Kind
 from sessionlab.lab.texts import in_order
 
@@ -54,9 +54,33 @@ def read_rows(engine: Engine, copy: Copy, frame: Frame, chosen: tuple[Column, ..
 
     With a limit the table has one column more, `_time`, by which `newest` can choose among several histories.
     """
+    table, needed = _narrow_rows(engine, copy, frame, chosen, query)
+    table = _with_texts(copy, table, needed)
+    for name, sought in query.text_conditions.items():
+        table = table.filter(_is_one_of(table.column(name), sought))
+    return table if query.limit is None else newest(table, query.limit)
+
+
+def read_pieces(
+    engine: Engine, copy: Copy, frame: Frame, chosen: tuple[Column, ...], query: Query, row_count: int
+) -> Iterator[pa.Table]:
+    """Yield the rows of one history as `read_rows` returns them, so many at a time: texts are picked for each piece.
+
+    The query has no limit and no conditions on wide text, which need all rows at once.
+    """
+    table, needed = _narrow_rows(engine, copy, frame, chosen, query)
+    for start in range(0, table.num_rows, row_count):
+        yield _with_texts(copy, table.slice(start, row_count), needed)
+
+
+def _narrow_rows(
+    engine: Engine, copy: Copy, frame: Frame, chosen: tuple[Column, ...], query: Query
+) -> tuple[pa.Table, Mapping[str, Text]]:
+    """Return the rows without wide texts but with the keys of those that are needed, and which these are."""
     texts = {column.name: column.text for column in frame.columns if column.text is not None}
-    needed = {name for name in texts if name in query.text_conditions or any(c.name == name for c in chosen)}
-    keys = sorted({texts[name].key for name in needed} - {"_key"})
+    chosen_names = {column.name for column in chosen}
+    needed = {name: texts[name] for name in sorted(texts) if name in query.text_conditions or name in chosen_names}
+    keys = sorted({text.key for text in needed.values()} - {"_key"})
     narrow = [f'"{column.name}"' for column in chosen if column.text is None]
     where, values = _where(copy, query)
     order = ""
@@ -66,14 +90,14 @@ def read_rows(engine: Engine, copy: Copy, frame: Frame, chosen: tuple[Column, ..
             order = f" order by _time desc nulls last, _key desc limit {query.limit}"
     columns = ", ".join(["_key", *keys, *narrow])
     sql = f"select {columns} from {copy.schema}.{frame.name}{where}{order}"
-    table = in_order(run(engine, sql, values), "_key")
-    for name in sorted(needed):
-        spec = texts[name]
-        wanted, known = _keys_of(table, spec.key)
-        table = table.append_column(name, copy.texts[spec.of].pick(spec.column, wanted, known))
-    for name, sought in query.text_conditions.items():
-        table = table.filter(_is_one_of(table.column(name), sought))
-    return table if query.limit is None else newest(table, query.limit)
+    return in_order(run(engine, sql, values), "_key"), needed
+
+
+def _with_texts(copy: Copy, table: pa.Table, needed: Mapping[str, Text]) -> pa.Table:
+    for name, text in needed.items():
+        wanted, known = _keys_of(table, text.key)
+        table = table.append_column(name, copy.texts[text.of].pick(text.column, wanted, known))
+    return table
 
 
 def count_without_time(engine: Engine, copy: Copy, frame: Frame, query: Query) -> int:

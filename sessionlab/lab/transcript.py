@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessionlab.lab.frames import FRAMES
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sessionlab.lab.lab import Lab
+    from sessionlab.lab.redacting import Redaction
 
 Row = Mapping[str, Any]
 
@@ -80,6 +83,70 @@ def _result(call: Row) -> tuple[Any, Any]:
 
 def _as_result(message: Row) -> tuple[Any, Any]:
     return message["turn_id"], message["content"]
+
+
+# How many messages of several sessions are read at a time.
+_MESSAGES = 20_000
+
+
+def read_transcripts(lab: Lab, read_from: Lab | Redaction, sessions: Sequence[Row]) -> Iterator[Transcript]:
+    """Yield sessions one by one, reading those that are small together.
+
+    Args:
+        lab: The lab.
+        read_from: Where the frames are taken from: the lab, or a redaction of it.
+        sessions: Rows of the lab's `sessions`, at least with source, session_id and message_count.
+
+    Raises:
+        HistoryFileError: A history cannot be read.
+    """
+    without_texts = [column.name for column in FRAMES["turns"].columns if column.text is None]
+    with lab.snapshot():
+        for group in _groups(sessions):
+            asked: dict[str, Any] = {
+                "source": list(dict.fromkeys(row["source"] for row in group)),
+                "session_id": [row["session_id"] for row in group],
+            }
+            # By the rows' places: what stands in the place of an id is not the id.
+            keys = lab.frame("sessions", columns=["source", "session_id"], to="arrow", **asked).to_pylist()
+            rows = read_from.frame("sessions", to="arrow", **asked).to_pylist()
+            found = {_key(key): row for key, row in zip(keys, rows, strict=True)}
+            told = {
+                name: _by_session(read_from.frame(name, columns=columns, to="arrow", **asked))
+                for name, columns in (("messages", None), ("turns", without_texts), ("tool_calls", None))
+            }
+            for row in group:
+                session = found[_key(row)]
+                yield Transcript(
+                    session=session,
+                    messages=told["messages"].get(_key(session), []),
+                    turns=told["turns"].get(_key(session), []),
+                    tool_calls=told["tool_calls"].get(_key(session), []),
+                )
+
+
+def _groups(sessions: Sequence[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    count = 0
+    for session in sessions:
+        if group and count + session["message_count"] > _MESSAGES:
+            yield group
+            group, count = [], 0
+        group.append(session)
+        count += session["message_count"]
+    if group:
+        yield group
+
+
+def _by_session(table: pa.Table) -> dict[tuple[str, str], list[Row]]:
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in table.to_pylist():
+        rows[_key(row)].append(row)
+    return rows
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row["source"], row["session_id"]
 
 
 def read_transcript(lab: Lab, source: str, session_id: str, session: Row | None = None) -> Transcript:

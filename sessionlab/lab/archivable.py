@@ -133,7 +133,7 @@ class Export:
         return pa.table({key: rows.column(key), **texts})
 
     def _sql(self, section: str) -> str:
-        return script("exporting")[section].strip().replace("facts.", f"{self._copy.schema}.")
+        return script("archivable")[section].strip().replace("facts.", f"{self._copy.schema}.")
 
     def _run(self, section: str) -> None:
         self._engine.narrow.execute(self._sql(section))
@@ -144,7 +144,7 @@ class Export:
 
 def counts_of(engine: Engine, copy: Copy) -> list[tuple[str, int, int]]:
     """Return the ids of a history's sessions, each with its turns and messages."""
-    rows = engine.narrow.execute(script("exporting")["counts"].replace("facts.", f"{copy.schema}.")).fetchall()
+    rows = engine.narrow.execute(script("archivable")["counts"].replace("facts.", f"{copy.schema}.")).fetchall()
     return [(session_id, turns, messages) for session_id, messages, turns in rows]
 
 

@@ -1,0 +1,1 @@
+"""Exports: the frames and transcripts of histories as files for other programs and for people."""

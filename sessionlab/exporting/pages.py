@@ -1,0 +1,128 @@
+"""A session as one HTML page that needs nothing else: no script, and nothing that is loaded.
+
+Every text of a history goes in through Jinja's escaping, and a Content-Security-Policy forbids whatever would run or
+load in spite of that; the one style sheet is allowed by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from datetime import UTC
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sessionlab.exporting.telling import (
+    arguments,
+    call_notes,
+    counted,
+    duration,
+    facts,
+    message_notes,
+    moment,
+    visible,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from jinja2 import Environment
+
+    from sessionlab.exporting.documents import Entry, Family
+    from sessionlab.lab.transcript import Row, Step, Transcript
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "templates")
+# Longer texts than this are folded; a browser's own search opens what is folded.
+_OPEN_LINES, _OPEN_CHARACTERS = 16, 1_600
+_TITLE = 160
+
+
+class Pages:
+    """Tells sessions in HTML. Times are UTC."""
+
+    def session(self, transcript: Transcript, family: Family) -> Iterator[str]:
+        """Yield the text of a session's file in pieces."""
+        session = transcript.session
+        steps = transcript.steps
+        failed = [(number, name) for number, step in enumerate(steps) for name in _failed(step)]
+        return _rendered(
+            "session.html",
+            title=_title(session["name"]),
+            facts=[(name, value) for name, value in facts(session, UTC) if value],
+            family=family,
+            failed=failed,
+            steps=steps,
+        )
+
+    def index(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """Yield the text of the index in pieces."""
+        return _rendered("index.html", title=counted(len(entries), "session"), entries=entries)
+
+
+def _rendered(template: str, **values: Any) -> Iterator[str]:
+    stream = _environment().get_template(template).stream(values)
+    stream.enable_buffering(64)
+    return iter(stream)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    with open(os.path.join(_FOLDER, "page.css"), encoding="utf-8") as file:
+        style = file.read()
+    environment.globals.update(
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        arguments=arguments,
+        call_notes=call_notes,
+        message_notes=message_notes,
+        counted=counted,
+        turn_notes=_turn_notes,
+        is_short=_is_short,
+        line_count=_line_count,
+    )
+    environment.filters.update(visible=visible, moment=lambda at: moment(at, UTC), title=_title)
+    return environment
+
+
+def _title(text: str | None) -> str:
+    """Return a text on one line."""
+    shown = " ".join(visible((text or "")[: 2 * _TITLE]).split()) or "(no name)"
+    return shown if len(shown) <= _TITLE else f"{shown[:_TITLE]}…"
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= _OPEN_CHARACTERS and text.count("\n") < _OPEN_LINES
+
+
+def _line_count(text: str) -> str:
+    return counted(visible(text).count("\n") + 1, "line")
+
+
+def _failed(step: Step) -> list[str]:
+    """Return what failed in a step: the names of its tool calls, and the model call itself."""
+    message = step.message
+    model = [message["content"] or "model call"] if message is not None and message["kind"] == "error" else []
+    return [*model, *(call["tool_name"] or "(no name)" for call in step.tool_calls if call["is_error"])]
+
+
+def _turn_notes(turn: Row | None) -> list[str]:
+    """Return what a model response took."""
+    if turn is None:
+        return []
+    notes = [
+        f"{turn[name]:,} {what}"
+        for name, what in (("input_tokens", "tokens in"), ("output_tokens", "out"))
+        if turn[name] is not None
+    ]
+    notes += [] if turn["duration_s"] is None else [duration(turn["duration_s"])]
+    return notes + ([] if turn["cost_usd"] is None else [f"{turn['cost_usd']:,.2g} US dollars"])

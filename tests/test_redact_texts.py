@@ -1,0 +1,196 @@
+"""What is taken for a secret in a text, and what is not."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import string
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_secrets import planted
+
+from sessionlab.lab.secrets import KINDS, Finder, hint_pattern, home_of, kinds_in, known_homes, rules
+
+NAMES = sorted(planted(0))
+SEEDS = st.integers(0, 10_000)
+AROUND = st.text(st.characters(codec="utf-8"), max_size=40)
+HOME_NAMES = ("home", "windows_home")
+
+
+def finder(*homes: str) -> Finder:
+    numbers: dict[str, str] = {}
+    return Finder(lambda kind, secret: numbers.setdefault(secret, f"<{kind}-{len(numbers) + 1}>"), homes)
+
+
+def homes_in(*names: tuple[str, str]) -> list[str]:
+    return [home for text, _ in names if (home := home_of(text))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25)
+@given(seed=SEEDS, before=AROUND, after=AROUND)
+def test_no_planted_secret_is_left_whatever_text_stands_around_it(
+    name: str, seed: int, before: str, after: str
+) -> None:
+    text, secret = planted(seed)[name]
+    found = finder(*homes_in((text, secret)))
+    redacted = found.redacted(f"{before}{text}{after}")
+    assert secret not in redacted
+    assert kinds_in(redacted)
+    assert found.redacted(redacted) == redacted
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=20)
+@given(seed=SEEDS, before=AROUND, after=AROUND, ascii=st.booleans(), depth=st.integers(1, 3))
+def test_json_stays_json_of_the_same_structure_and_keeps_no_secret(
+    name: str, seed: int, before: str, after: str, ascii: bool, depth: int
+) -> None:
+    text, secret = planted(seed)[name]
+    value: Any = {"command": f"{before}\n{text}\n{after}", "numbers": [1, 2.5, None, True], before: {"x": []}}
+    for _ in range(depth - 1):
+        value = {"inner": json.dumps(value, ensure_ascii=ascii), "n": 1}
+    written = json.dumps(value, ensure_ascii=ascii, indent=2)
+    found = finder(*homes_in((text, secret)))
+    redacted = found.redacted(written)
+    said = json.loads(redacted)
+    for _ in range(depth - 1):
+        assert list(said) == ["inner", "n"]
+        said = json.loads(said["inner"])
+    assert secret not in said["command"]
+    assert said["numbers"] == [1, 2.5, None, True]
+    assert len(said) == len(json.loads(json.dumps({"command": 0, "numbers": 0, before: 0})))
+    assert found.redacted(redacted) == redacted
+
+
+@settings(max_examples=60)
+@given(seed=SEEDS, name=st.sampled_from(NAMES), before=AROUND)
+def test_lines_of_json_stay_json_each_for_itself(seed: int, name: str, before: str) -> None:
+    text, secret = planted(seed)[name]
+    line = json.dumps({"command": f"{before}\n{text}\nrest"})
+    redacted = finder(*homes_in((text, secret))).redacted(f"{line}\n{line}\n…")
+    first, second, _ = redacted.split("\n")
+    assert json.loads(first) == json.loads(second)
+    assert secret not in json.loads(first)["command"]
+
+
+@settings(max_examples=60)
+@given(texts=st.lists(st.tuples(AROUND, SEEDS, st.sampled_from(NAMES), st.booleans()), max_size=4))
+def test_what_has_a_secret_has_a_hint_too_so_that_the_quick_look_misses_none(
+    texts: list[tuple[str, int, str, bool]],
+) -> None:
+    for before, seed, name, as_json in texts:
+        planted_text, secret = planted(seed)[name]
+        homes = homes_in((planted_text, secret))
+        text = f"{before}{planted_text}"
+        text = json.dumps({"a": text}) if as_json else text
+        hinted = pc.match_substring_regex(pa.array([text], pa.large_string()), hint_pattern(homes))[0].as_py()
+        assert hinted or finder(*homes).redacted(text) == text
+
+
+def noise(letters: str, count: int, seed: int = 1) -> str:
+    chance = random.Random(seed)
+    return "".join(chance.choice(letters) for _ in range(count))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 8a51d09f1e2c3b4a5968778695a4b3c2d1e0f9a8 (HEAD -> main, tag: v1.2.3)",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "session 1509bb0a-9bf1-4331-8a11-8783593942a4 went on as 01890a5d-ac96-774b-bcce-b302099a8057",
+        "data:image/png;base64,iVBORw0KGgo" + noise(string.ascii_letters + string.digits + "+/", 200_000),
+        "The password is long and the secret is safe; a bearer of news, a token bucket, the key to it all.",
+        "git clone git@github.com:ada/harbor.git && open logo@2x.png && npm install left-pad@1.3.0",
+        "@app.route('/about/page') and https://example.com/home/page, see src/home/index.ts and ./Users/list.tsx",
+        "max_tokens=4096, token_type='output', input_tokens: 812, api_key=os.environ['API_KEY']",
+        "def login(password: str, token: str | None = None) -> None: ...",
+        "task-12345678901234567890 risk-assessment-of-the-quarter disk-usage desk-lamp",
+        "/etc/passwd /srv/www /usr/local/bin /Users/Shared/x C:\\Windows\\System32 /homeless/x /home",
+        '{"max_tokens": "4096", "token": "the", "key": "value", "password": "", "secret": null, "n": 1e5}',
+        "aaaa.bbbb.cccc 10.0.0.1:8080 1.2.3-rc.1 https://docs.python.org/3/library/re.html#re.sub",
+        "::1 http://[::1]:8080/ ssh://git@host/x http://localhost:8888/lab?reset",
+        "Größe: 数据 @ 5 %, a@b, x @ y.T, foo@bar",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert finder().redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gcc -I/home/ada/include -L/home/ada/lib", "gcc -I<home-1>/include -L<home-1>/lib"),
+        ("PATH=/usr/bin:/home/ada/bin", "PATH=/usr/bin:<home-1>/bin"),
+        ("file:///Users/ada/x and /Users/ada.", "file://<home-1>/x and <home-1>."),
+        (r"'C:\Users\Ada Lovelace\x'", r"'<home-1>\x'"),
+        ("~/.claude/projects/-home-ada-projects-harbor/x", "~/.claude/projects/<home-1>-projects-harbor/x"),
+        ("https://ada:hunter2@host/x", "https://ada:<password-1>@host/x"),
+        ("Write to ada@example.com, ada@example.com!", "Write to <email-1>, <email-1>!"),
+        ("curl -u ada:hunter2 https://host", "curl -u ada:<password-1> https://host"),
+        ("curl -H 'X-Api-Key: 0123456789abcdef01'", "curl -H 'X-Api-Key: <api-key-1>'"),
+        ("mysql --password hunter2x db", "mysql --password <password-1> db"),
+        ("see -----BEGIN PRIVATE KEY----- in the file", "see <private-key-1> in the file"),
+        ("Cookie: a=bcd; e=f and so on", "Cookie: <token-1> and so on"),
+        ("--token=abcdef0123456789 x", "--token=<api-key-1> x"),
+        ('{"password": "correct-horse"}', '{"password": "<password-1>"}'),
+        (r'{"u": "\/home\/ada\/x", "n": 1}', '{"u": "<home-1>/x", "n": 1}'),
+        (r'{"e": "\u00e9: ada\u0040example.com"}', r'{"e": "\u00e9: <email-1>"}'),
+    ],
+)
+def test_only_the_secret_is_replaced(text: str, expected: str) -> None:
+    assert finder().redacted(text) == expected
+
+
+def test_a_key_that_was_cut_off_is_found_at_both_ends() -> None:
+    whole = planted(3)["private_key"][0]
+    body = whole.split("\n")[1:-1]
+    for part in (whole[: len(whole) // 2], whole[len(whole) // 2 :], json.dumps({"k": whole})[:-60]):
+        redacted = finder().redacted(part)
+        assert not any(line[:40] in redacted or line[-40:] in redacted for line in body)
+
+
+def test_known_homes_are_those_of_the_paths_and_this_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/data/people/ada")
+    monkeypatch.setenv("USERPROFILE", "/data/people/ada")
+    homes = known_homes(["/home/bob/x", "/srv/www", r"C:\Users\Eve Adams\y"])
+    assert {"/home/bob", r"C:\Users\Eve Adams", "/data/people/ada"} <= homes
+    redacted = finder(*homes).redacted(r"/data/people/ada/x x/home/bob C:\\Users\\Eve Adams and more")
+    assert not re.search("ada|bob|Eve", redacted)
+
+
+def test_every_rule_names_its_kind_its_hints_and_its_source() -> None:
+    assert {rule.kind for rule in rules()} == set(KINDS)
+    assert all(rule.hints and rule.source and all(h == h.lower() for h in rule.hints) for rule in rules())
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "sk-",
+        "eyJ",
+        "://a:",
+        "password",
+        'token="',
+        "a@",
+        "a@b.",
+        "/home/",
+        "%2Fhome",
+        "\\n",
+        "C:\\Users\\",
+        "1:AA",
+    ],
+)
+def test_a_hostile_text_takes_no_longer_than_its_length(unit: str) -> None:
+    text = unit * (100_000 // len(unit)) + " sk- private key @ :// token= "
+    before = time.process_time()
+    finder().redacted(text)
+    assert time.process_time() - before < 20  # one that takes its length squared needs minutes
