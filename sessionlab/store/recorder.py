@@ -14,13 +14,13 @@ from sessionlab.model import ModelConfig, Session, SessionSummary, storable, to_
 from sessionlab.store.convert import text_of
 from sessionlab.store.database import Database, Journal, Synchronous
 from sessionlab.store.folders import absolute, git_root_of
-from sessionlab.store.history import History
 from sessionlab.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from sessionlab.store.history import History
     from sessionlab.store.session import RecordedSession
 
 _RETRY_S = 5.0  # a store that could not be opened is tried again after so long
@@ -78,8 +78,7 @@ class Recorder:
         self._open: Callable[[], Database] = lambda: Database(
             self.path, timeout_s=timeout_s, journal=journal, synchronous=synchronous
         )
-        self.history = History(self._opened, lambda error: self._lose(error, 0))
-        """The sessions of the store: list, find, get, save, rename, archive, delete, prune."""
+        self._history: History | None = None
         if self.enabled:
             self._guarded(self._opened, count=0)
         _recorders[id(self)] = self
@@ -96,6 +95,16 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def history(self) -> History:
+        """The sessions of the store: list, find, get, save, rename, archive, delete, prune."""
+        if self._history is None:
+            # Here and not above: whoever only records need not wait for what looking back takes.
+            from sessionlab.store.history import History
+
+            self._history = History(self._opened, lambda error: self._lose(error, 0))
+        return self._history
 
     def close(self) -> None:
         """Let go of the store; calling it again does nothing."""
