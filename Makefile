@@ -9,6 +9,9 @@ SOAK_SCALE ?= 1
 
 # Without its bytecode each Python that a test or benchmark starts would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
+# The pip that builds the package takes no options of ours; it too is to write nothing into the home folder.
+export PIP_NO_CACHE_DIR := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak chromium lint format pictures sample bench clean
@@ -19,12 +22,12 @@ help:  ## show what can be made
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"sessionlab needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=/path/to/python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(READY)
 
 # What is only measured beside is kept out of the environment of who does not measure.
 $(BENCH): $(READY)
-	$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	@touch $(BENCH)
 
 $(CHROMIUM): $(READY)

@@ -278,6 +278,9 @@ def test_ctrl_c_ends_a_query_at_once_and_leaves_nothing(sample: str, tmp_path: P
         text=True,
     ) as process:
         try:
+            while not os.listdir(temporary):  # until the histories are being opened
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.05)
             with pytest.raises(subprocess.TimeoutExpired):  # it runs for hours, so by then it is at work
                 process.wait(timeout=3)
             process.send_signal(signal.SIGINT)
