@@ -22,6 +22,7 @@ FLOORS = (
     ("archive", "exporting", "mining", "charts"),
     ("browser",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {part: rank for rank, part in enumerate(part for floor in FLOORS for part in floor)}
 STANDARD_LIBRARY_ONLY = ("", "errors", "model", "store")  # "" is sessionlab/__init__.py

@@ -732,6 +732,12 @@ def test_a_broken_line_of_a_trace_is_a_problem_with_its_place_and_hides_nothing(
     assert {os.path.basename(origin) for origin in found.origin} == {f"session-{FIRST_ID}.jsonl"}
 
 
+def test_a_file_of_another_tool_that_is_called_like_a_trace_is_none_of_appams(path: str) -> None:
+    write(path, row((user(), said()), usage=TOTALS))
+    records = ('{"sessionId":"x","kind":"main"}', "not JSON", '{"id":"m","type":"user","content":"Hello"}')
+    assert len(lab_of(trace(path, *records)).problems) == 0
+
+
 def test_secrets_of_failed_requests_are_in_no_frame(path: str) -> None:
     write(path, row((user(), said()), usage=TOTALS))
     payload = json.dumps({"headers": {"x-api-key": "sk-ant-invented-93e1"}})

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # DuckDB's automatic install and load of extensions would reach for the network.
 _QUIET = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+# Where Python runs no script, DuckDB writes it to standard output, whatever that is.
+_NO_BAR = "set enable_progress_bar = false"
 
 # The size of DuckDB's own row groups.
 _PIECE_ROWS = 122_880
@@ -63,7 +65,7 @@ class Engine:
         )
         self.full = self.narrow.cursor()
         for connection in (self.narrow, self.full):
-            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"set TimeZone = 'UTC'; {_NO_BAR}")
         self.narrow.execute("set lock_configuration = true")
         self._reader: duckdb.DuckDBPyConnection | None = None
         _living.add(self)
@@ -136,7 +138,7 @@ class Engine:
         text = re.sub(r"\breal\((\w+)\)", r"\1", _filled(sql, values))
         scanner = self.reader.cursor()  # of its own, since the next statement would end the reading
         try:
-            scanner.execute("use history; set sqlite_disable_multithreaded_scans = false")
+            scanner.execute(f"use history; set sqlite_disable_multithreaded_scans = false; {_NO_BAR}")
             yield scanner.execute(selecting(f"({text})", columns, optional)).to_arrow_reader(_PIECE_ROWS)
         finally:
             scanner.close()
@@ -281,7 +283,7 @@ def _new_reader(spill: str) -> duckdb.DuckDBPyConnection:
         reader.execute(f"load {literal(extension)}")
         _checked.add(state)
         # A parallel scan has several connections, each with a snapshot of its own.
-        reader.execute("set sqlite_disable_multithreaded_scans = true")
+        reader.execute(f"set sqlite_disable_multithreaded_scans = true; {_NO_BAR}")
     except (duckdb.Error, ImportError, OSError) as error:
         if reader is not None:
             reader.close()

@@ -51,6 +51,7 @@ def _named_in(config: str) -> str | None:
 def read_traces(paths: Sequence[str]) -> tuple[Mapping[str, Sequence[Sequence[str | None]]], Sequence[Problem]]:
     """Return the running totals of traces, and their lines that cannot be read.
 
+    Other tools have files of such names too, so one that holds records and no event of a trace is none of appam's.
     Nothing else of a trace is kept: an `error` in it holds what was sent to the provider, and that may be a secret.
     """
     rows: list[Sequence[str | None]] = []
@@ -59,18 +60,24 @@ def read_traces(paths: Sequence[str]) -> tuple[Mapping[str, Sequence[Sequence[st
         named = _TRACE.fullmatch(os.path.basename(path))
         if named is None:
             continue
+        broken: list[Problem] = []
+        kinds: set[bool] = set()
         try:
             if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait
                 continue
             for number, line in _lines(path):
                 try:
-                    totals = _totals_of(line)
+                    event = _object_of(line)
                 except (ValueError, RecursionError):
                     reason = "the line is no JSON object; it is left out"
-                    problems.append(Problem(record=f"line {number}", reason=reason, line=number, origin=path))
+                    broken.append(Problem(record=f"line {number}", reason=reason, line=number, origin=path))
                     continue
+                kinds.add("type" in event and "data" in event)
+                totals = _totals_of(event)
                 if totals is not None:
                     rows.append([named[1], path, str(number), *totals])
+            if kinds != {False}:
+                problems += broken
         except OSError as error:
             reason = f"the trace cannot be read: {error.strerror}. Check its permissions"
             problems.append(Problem(record=os.path.basename(path), reason=reason, origin=path))
@@ -91,15 +98,20 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
             is_within = not is_end
 
 
-def _totals_of(line: bytes) -> list[str | None] | None:
-    """Return the running totals of a line; None where it has none.
+def _object_of(line: bytes) -> dict[str, Any]:
+    """Return the JSON object of a line.
 
     Raises:
-        ValueError: It is no JSON object.
+        ValueError: It is none.
     """
     event = json.loads(line.decode("utf-8", "replace"))
     if not isinstance(event, dict):
         raise ValueError(f"{type(event)} is no event")
+    return event
+
+
+def _totals_of(event: Mapping[str, Any]) -> list[str | None] | None:
+    """Return the running totals of an event; None where it has none."""
     data = event.get("data")
     if event.get("type") != "usage_update" or not isinstance(data, dict):
         return None
