@@ -8,10 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 from benchmarks.aims import Aim
-from benchmarks.peers import INSTALL
+from benchmarks.peers import INSTALL, is_installed
 from benchmarks.timing import LEAST_RUNS, Line
 
 _BESIDE = {"import sqlite3": "sqlite3", "import llm": "llm", "import agents": "agents"}
@@ -28,7 +27,7 @@ def lines(folder: str, *, runs: int) -> Iterator[Line]:
         ),
     }
     codes = {"bare": "pass", **{name: code for name, (code, _) in ours.items()}}
-    codes |= {name: name for name, module in _BESIDE.items() if find_spec(module) is not None}
+    codes |= {name: name for name, module in _BESIDE.items() if is_installed(module)}
     times: dict[str, list[float]] = {name: [] for name in codes}
     for number in range(runs + 1):
         for name, code in codes.items():

@@ -19,6 +19,12 @@ NUMBERS = ("session_id", "started_at", "response_model", "input_tokens", "output
 INSTALL = "is not installed; `make bench` does it, or pip install -e '.[dev,bench]'"
 
 
+def is_installed(module: str) -> bool:
+    """Return whether a package is there; a folder of its name on the path, such as one of sample files, is none."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A way to read: what runs a SELECT, and what gives one column of its result."""
@@ -109,5 +115,5 @@ _NEEDS = {"polars, ADBC": ("polars", "adbc_driver_sqlite")}
 
 def missing(name: str) -> str:
     """Return why a peer cannot be measured; empty where it can."""
-    lacking = [module for module in _NEEDS.get(name, ()) if find_spec(module) is None]
+    lacking = [module for module in _NEEDS.get(name, ()) if not is_installed(module)]
     return f"{' and '.join(lacking)} {INSTALL}" if lacking else ""

@@ -12,11 +12,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import sessionlab
-from benchmarks.peers import INSTALL
+from benchmarks.peers import INSTALL, is_installed
 
 PROMPT = "Why does the build fail? " * 4
 ANSWER = "A fixture is missing, so the test cannot find its folder. " * 6
@@ -152,7 +151,7 @@ _NEEDS = {"llm, log_to_db": "llm", "OpenAI Agents SDK, SQLiteSession": "agents"}
 def missing(name: str) -> str:
     """Return why a way cannot be measured; empty where it can."""
     module = _NEEDS.get(name)
-    return f"{module} {INSTALL}" if module is not None and find_spec(module) is None else ""
+    return f"{module} {INSTALL}" if module is not None and not is_installed(module) else ""
 
 
 def _timed(work: Callable[[], Any]) -> float:

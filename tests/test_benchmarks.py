@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks import memory, processes, reading
 from benchmarks.aims import MILLION, Aim
 from benchmarks.growth import flat_lines, growths
-from benchmarks.peers import FRAMES, PEERS, checksum, missing
+from benchmarks.peers import FRAMES, PEERS, checksum, is_installed, missing
 from benchmarks.recorders import RECORDERS
 from benchmarks.timing import Line, beside
 
@@ -101,8 +100,8 @@ def test_what_is_not_installed_is_a_line_that_says_how_to_get_it(ran: Any) -> No
         lines = [line for line in ran[1]["lines"] if line["other"] == name]
         assert lines, name
         for line in lines:
-            assert (line["ours_s"] is None) == (find_spec(module) is None), line
-            assert ("make bench" in line["note"]) == (find_spec(module) is None), line
+            assert (line["ours_s"] is None) == (not is_installed(module)), line
+            assert ("make bench" in line["note"]) == (not is_installed(module)), line
 
 
 def test_the_aims_are_lines_and_those_for_large_stores_are_left_open_on_a_small_one(ran: Any) -> None:
