@@ -110,7 +110,7 @@ def export(
         ...         turn = session.assistant("Done.")
         ...     report = export(f"{folder}/history.db", into=f"{folder}/out")
         ...     report.rows["turns"], sorted(os.listdir(f"{folder}/out"))[:2]
-        (1, ['messages.parquet', 'model_configs.parquet'])
+        (1, ['.sessionlab-export.json', 'messages.parquet'])
     """
     if format not in FORMATS:
         raise FrameError(f"format={format!r}: expected one of {', '.join(map(repr, FORMATS))}.")
