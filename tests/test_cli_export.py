@@ -46,7 +46,7 @@ def test_by_day_and_redact_do_what_they_say(path: str, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     said = run("export", path, "-o", out, "--by-day", "--redact").stdout
     assert "replaced: " in said
-    assert "1 private-key" in said
+    assert "2 private keys" in said
     assert all(day.startswith("day=") for day in os.listdir(f"{out}/turns"))
     assert "<email-1>" in pd.read_parquet(f"{out}/messages").content.dropna().iloc[0]
 

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -18,10 +19,12 @@ import polars
 import pyarrow.parquet as pq
 import pytest
 from opened import lab_of
+from pyarrow.dataset import partitioning
 from test_redact import SECRETS, record
 
 import sessionlab
 from sessionlab import ExportError, FrameError, Recorder
+from sessionlab.exporting.destination import MANIFEST
 from sessionlab.lab.frames import FRAMES, schema_of
 
 if TYPE_CHECKING:
@@ -56,12 +59,14 @@ def same(read: pd.DataFrame, plain: pd.DataFrame, name: str) -> None:
 def test_parquet_reads_back_through_pandas_as_the_frames_of_the_lab(name: str, out: str) -> None:
     lab = sample(name)
     report = sessionlab.export(lab, into=out)
-    assert sorted(os.listdir(out)) == sorted(f"{frame}.parquet" for frame in FRAMES)
+    assert sorted(os.listdir(out)) == [MANIFEST, *sorted(f"{frame}.parquet" for frame in FRAMES)]
     for frame in FRAMES:
         same(pd.read_parquet(os.path.join(out, f"{frame}.parquet")), lab.frame(frame), frame)
         assert report.rows[frame] == len(lab.frame(frame))
     assert (report.files, report.format, report.replaced) == (6, "parquet", None)
-    assert report.size_bytes == sum(os.path.getsize(os.path.join(out, file)) for file in os.listdir(out))
+    assert report.size_bytes == sum(
+        os.path.getsize(os.path.join(out, file)) for file in os.listdir(out) if file != MANIFEST
+    )
 
 
 @pytest.mark.parametrize("by_day", [False, True])
@@ -127,7 +132,7 @@ def test_json_lines_by_day_hold_every_row_once(out: str) -> None:
 
 
 def test_a_day_that_comes_again_when_many_are_open_gets_a_second_file(path: str, out: str) -> None:
-    from datetime import UTC, datetime, timedelta
+    from datetime import timedelta
 
     with Recorder(path) as recorder, recorder.session("long") as session:
         for day in [*range(60), *range(60)]:
@@ -137,7 +142,7 @@ def test_a_day_that_comes_again_when_many_are_open_gets_a_second_file(path: str,
     from sessionlab.exporting.destination import Destination
 
     frame = FRAMES["messages"]
-    with Destination(out, entries=["messages"], ending=".parquet", force=False, histories=[]) as destination:
+    with Destination(out, entries=["messages"], force=False, histories=[]) as destination:
         pieces = lab.pieces("messages", row_count=60)
         assert sum(tables.write_frame(destination, frame, pieces, "parquet", by_day=True)) == 120
     parts = {file for day in os.listdir(f"{out}/messages") for file in os.listdir(f"{out}/messages/{day}")}
@@ -150,13 +155,13 @@ def test_no_planted_secret_is_in_any_file_of_a_redacted_export(form: Any, path: 
     record(path)
     report = sessionlab.export(path, into=out, format=form, redact=True)
     assert report.replaced is not None
-    assert report.replaced["private-key"] == 1
+    assert report.replaced["private-key"] == 2
     texts = []
     for folder, _, files in os.walk(out):
         for file in files:
             whole = os.path.join(folder, file)
             texts.append(file)
-            if form == "parquet":
+            if form == "parquet" and file != MANIFEST:
                 texts.append(repr(pq.read_table(whole).to_pylist()))
             else:
                 with open(whole, encoding="utf-8") as opened:
@@ -230,24 +235,26 @@ def test_files_are_their_owners_alone(path: str, out: str) -> None:
 
 
 def test_nothing_is_written_over_unless_forced_and_then_only_what_an_export_left(path: str, out: str) -> None:
+    other = f"{path}-other"
+    with Recorder(other) as recorder, recorder.session("old") as session:
+        session.assistant("Old.", at=datetime(2001, 1, 1, tzinfo=UTC))
     record(path)
-    sessionlab.export(path, into=out, by_day=True)
+    sessionlab.export(other, into=out, by_day=True)
     with open(f"{out}/mine.txt", "w", encoding="utf-8") as file:
         file.write("mine")
     with pytest.raises(ExportError, match=r"sessions.*is there already.*--force"):
         sessionlab.export(path, into=out, by_day=True)
     stale = f"{out}/turns/day=2001-01-01"
-    os.mkdir(stale)
-    shutil.copy(next(os.path.join(f, n[0]) for f, _, n in os.walk(f"{out}/turns") if n), f"{stale}/part-0.parquet")
+    assert os.path.exists(stale)
     sessionlab.export(path, into=out, by_day=True, force=True)
     assert not os.path.exists(stale)
     assert os.path.exists(f"{out}/mine.txt")
-    with open(f"{out}/turns/notes.txt", "w", encoding="utf-8") as file:
+    with open(f"{out}/turns/notes.parquet", "w", encoding="utf-8") as file:
         file.write("mine")
-    with pytest.raises(ExportError, match="no export has put there"):
+    with pytest.raises(ExportError, match=r"notes.parquet.*not as an export left it"):
         sessionlab.export(path, into=out, by_day=True, force=True)
-    assert os.path.exists(f"{out}/turns/notes.txt")
-    assert [name for name in os.listdir(out) if name.startswith(".")] == []
+    assert os.path.exists(f"{out}/turns/notes.parquet")
+    assert [name for name in os.listdir(out) if name.startswith(".")] == [MANIFEST]
 
 
 def test_a_history_is_never_written_over(tmp_path: Path, out: str) -> None:
@@ -345,8 +352,54 @@ def test_a_full_disk_is_said_and_leaves_nothing(form: str, path: str, out: str, 
 def test_a_folder_that_cannot_be_made_is_said(path: str, tmp_path: Path) -> None:
     record(path)
     (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(ExportError, match=r"file.*failed: "):
+    with pytest.raises(ExportError, match=r"file' is a file, so "):
         sessionlab.export(path, into=tmp_path / "file" / "out")
+    with pytest.raises(ExportError, match="empty text"):
+        sessionlab.export(path, into="")
+
+
+def test_a_failed_export_leaves_no_folder_that_it_made(path: str, tmp_path: Path) -> None:
+    record(path)
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sessionlab.export(path, into=tmp_path / "a" / "b" / "out", on_progress=fail)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_the_user_wrote_is_never_replaced(path: str, tmp_path: Path) -> None:
+    record(path)
+    out = tmp_path / "out"
+    (out / "sessions").mkdir(parents=True)
+    for name in ("index.md", "sessions/notes.md"):
+        (out / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(ExportError, match="not as an export left it"):
+        sessionlab.export(path, into=out, format="markdown", force=True)
+    assert (out / "index.md").read_text(encoding="utf-8") == "mine"
+    sessionlab.export(path, into=out / "own", format="markdown")
+    (out / "own" / "index.md").write_text("changed by hand", encoding="utf-8")
+    with pytest.raises(ExportError, match=r"index.md.*not as an export left it"):
+        sessionlab.export(path, into=out / "own", format="markdown", force=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_filters_that_choose_nothing_are_told_and_nothing_is_written(form: Any, path: str, out: str) -> None:
+    record(path)
+    with pytest.raises(ExportError, match="Nothing matches session_id='nope'"):
+        sessionlab.export(path, into=out, format=form, session_id="nope")
+    assert not os.path.exists(out)
+
+
+def test_days_with_and_without_rows_that_have_a_time_are_read_by_pandas(out: str) -> None:
+    paths = [os.path.join(ROOT, "sample_data", name) for name in ("claude_code", "awful_aj")]
+    report = sessionlab.export(*paths, into=out, by_day=True)
+    for name, count in report.rows.items():
+        read = pd.read_parquet(f"{out}/{name}", partitioning=partitioning(flavor="hive"))
+        assert len(read) == count
+    days = [os.listdir(f"{out}/{name}") for name in FRAMES]
+    assert any(f"day={NO_DAY}" in names and len(names) > 1 for names in days)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -367,7 +420,7 @@ def test_a_killed_export_leaves_no_half_file_under_its_name(path: str, tmp_path:
     assert done.returncode == -signal.SIGKILL
     assert not os.path.exists(out)
     sessionlab.export(path, into=out)
-    assert len(os.listdir(out)) == 6
+    assert len(os.listdir(out)) == 7
 
 
 def test_progress_counts_up_to_all(path: str, out: str) -> None:
@@ -381,4 +434,4 @@ def test_the_report_can_be_read(path: str, out: str) -> None:
     record(path)
     report = sessionlab.export(path, into=out, format="markdown", redact=True)
     assert repr(report).startswith(f"<ExportReport: {out}: 2 files, ")
-    assert "1 sessions; replaced: " in repr(report)
+    assert "1 session; replaced: " in repr(report)

@@ -322,3 +322,23 @@ def test_a_session_without_anything_said_has_a_page(path: str, tmp_path: Path) -
 def test_an_entry_without_a_name_is_called_by_its_prompt() -> None:
     row = {"name": None, "first_prompt": " Why? ", "started_at": None, "updated_at": None}
     assert Entry(session=row, file="x").title == "Why?"
+
+
+def test_a_session_without_a_name_is_headed_by_its_prompt(plain_transcript: Transcript) -> None:
+    session = {**plain_transcript.session, "name": None, "first_prompt": " Why? "}
+    transcript = Transcript(
+        session=session, messages=plain_transcript.messages, turns=plain_transcript.turns, tool_calls=[]
+    )
+    assert "".join(Markdown().session(transcript, alone())).startswith("# Why?\n")
+    page = "".join(Pages().session(transcript, alone()))
+    assert "<title>Why?</title>" in page
+    assert re.search(r"<h1[^>]*>Why\?</h1>", page)
+
+
+def test_a_redacted_page_does_not_say_where_the_history_lies(path: str, tmp_path: Path) -> None:
+    with Recorder(path) as recorder, recorder.session("plain", directory="/srv") as session:
+        session.user("Hello.")
+    sessionlab.export(path, into=tmp_path / "out", format="html", redact=True)
+    page = open_text(pages_of(str(tmp_path / "out"))[1])
+    assert os.path.basename(path) in page
+    assert os.path.dirname(path) not in page

@@ -183,7 +183,7 @@ def test_counts_say_how_many_of_each_kind_were_replaced(path: str) -> None:
     assert list(counts.columns) == ["kind", "secret_count", "cell_count"]
     of_kind = dict(zip(counts.kind, zip(counts.secret_count, counts.cell_count, strict=True), strict=True))
     assert of_kind["email"][0] == 2
-    assert of_kind["private-key"][0] == 1
+    assert of_kind["private-key"][0] == 2
     tables = [lab.frame(name) for name in FRAMES]
     cells = sum(int(t[c].astype(str).str.contains("PRIVATE").sum()) for t in tables for c in t.columns)
     assert of_kind["private-key"][1] == cells

@@ -118,6 +118,14 @@ def noise(letters: str, count: int, seed: int = 1) -> str:
         "aaaa.bbbb.cccc 10.0.0.1:8080 1.2.3-rc.1 https://docs.python.org/3/library/re.html#re.sub",
         "::1 http://[::1]:8080/ ssh://git@host/x http://localhost:8888/lab?reset",
         "Größe: 数据 @ 5 %, a@b, x @ y.T, foo@bar",
+        "fetch('/home/settings'); route('/Users/list'); src\\/home\\/index",
+        "PASSWORD_RESET_TIMEOUT = 259200\nTOKEN_LIMIT=100000000000000000\nfirst_pass=12345\nPASS: test_of_2",
+        "API_KEY=process.env.OPENAI_API_KEY_2; token = response_token_value2; password = settings.DB_PASSWORD_2",
+        "curl x; rsync -a host:path; cp -a src:dst; docker run --user 1000:1000\ngit push -u origin:main",
+        "uses: actions/checkout@v4.1.ab",
+        'PASSWORD="$DB_PASSWORD1" TOKEN="${TOKEN_2}" password=generate_password(12) PASSWORD=<your-password-1>',
+        'print("Password:", given, "x"); url = "&password=" + quoted + "&x1"; <input type="password" name="x1">',
+        '{"password": "Enter your password", "token": "$API_TOKEN_1234567", "next_page_token": "abcdef1234567890"}',
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
@@ -147,6 +155,106 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 )
 def test_only_the_secret_is_replaced(text: str, expected: str) -> None:
     assert finder().redacted(text) == expected
+
+
+VALUE = "a8Kd03jfXk29dLq0Zs7T"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        *(
+            (text.replace("…", VALUE), VALUE)
+            for text in (
+                'export GITHUB_TOKEN="…"',
+                "AZURE_KEY='…'",
+                'BOT_TOKEN = "…"',
+                'botToken: "…"',
+                '{"env":{"GITHUB_TOKEN":"…"}}',
+                '{"AZURE_OPENAI_KEY":"…"}',
+                '{"Cookie":"sid=…"}',
+                "'Cookie': 'session=…'",
+                '["gh","--token","…"]',
+                "DB_PASS=…",
+                "?token=…",
+                "token=…",
+                "secret: …",
+                "api_key:…",
+                '{"name":"OPENAI_API_KEY","value":"…"}',
+                "- name: OPENAI_API_KEY\n  value: …",
+                '\x1b[1mpass\x1b[0mword="…"',
+                r'log "\u001b[31msk-ant\u001b[0m-api03-…',
+            )
+        ),
+        ("PASSWORD=tr0ub4dor&3", "&3"),
+        ("password: hunter2!x;y", ";y"),
+        ('{"password":"pa$$w0rd(1)"}', "w0rd"),
+        ('{"password":"correct horse"}', "horse"),
+        ('{"password":"a,b}c d&e"}', "d&e"),
+        ('DB_PASSWORD="p@ss$word1"', "word1"),
+        ("export DB_PASSWORD='my pass word 9'", "word 9"),
+        ('password="it\'s1secret"', "1secret"),
+        ('"PASSWORD=pa$$w0rd(1)"', "(1)"),
+        ("?password=abc1&x=1", "abc1"),
+        ("password:S3cr3t1", "S3c"),
+        ("Server=a;Pwd=Pa55word;Database=x", "Pa55"),
+        ("Authorization: Basic YWRhOmdlaGVpbWVz", "YWR"),
+        ('{"Authorization": "Basic YWRhOmdlaGVpbWVz"}', "YWR"),
+        ("Bearer abcdEFGHijklMNOPqrstUVWX", "abcdE"),
+        ('["psql","--password","S3cr3ttt"]', "S3c"),
+        ("['curl', '-u', 'ada:S3cr3t']", "S3c"),
+        ("curl -su ada:S3cr3tP4", "S3c"),
+        ("mysql -u root -pS3cr3t1", "S3c"),
+        ("sshpass -p 'S3cr3t!' ssh x", "S3c"),
+        ("https://discord.com/api/webhooks/123456789012345678/" + "aB3_" * 17, "aB3_"),
+        ("/nfs/home/bob/x", "bob"),
+        ("vscode://file/home/bob/x", "bob"),
+        (r"\\wsl$\Ubuntu\home\bob\x", "bob"),
+        ("\x1b[01;34m/home/bob/x", "bob"),
+        ("\x1b[32mada@example.com", "ada"),
+        ("C:/Users/Grace Hopper/x", "Hopper"),
+        ("ls /root/x", "/root"),
+    ],
+)
+def test_a_secret_is_found_as_programs_and_people_write_it(text: str, secret: str) -> None:
+    hinted = pc.match_substring_regex(pa.array([text], pa.large_string()), hint_pattern())[0].as_py()
+    redacted = finder().redacted(text)
+    assert hinted
+    assert secret not in redacted
+    assert finder().redacted(redacted) == redacted
+    assert not text.startswith(("{", '["')) or json.loads(redacted)
+
+
+@pytest.mark.parametrize("before", ["> ", "| ", "+", "-", "# ", "  "])
+def test_a_private_key_is_found_with_a_mark_before_each_line(before: str) -> None:
+    lines = planted(3)["private_key"][0].split("\n")
+    for text in (
+        "\n".join(before + line for line in lines),
+        " +\n".join(json.dumps(before + line + "\n") for line in lines),
+        json.dumps(lines),
+    ):
+        redacted = finder().redacted(text)
+        assert not any(line[:20] in redacted for line in lines[1:-1])
+
+
+def test_colours_stay_around_what_is_replaced() -> None:
+    text = "\x1b[1m\x1b[32mada\x1b[0m@example.com\x1b[K is \x1b[31mred\x1b[0m"
+    assert finder().redacted(text) == "\x1b[1m\x1b[32m<email-1>\x1b[0m\x1b[K is \x1b[31mred\x1b[0m"
+
+
+def test_a_known_home_is_found_whole_and_no_longer_name_is_taken_for_it() -> None:
+    found = finder(r"C:\Users\Ada Lovelace", "/opt/app", "/home/ada")
+    assert found.redacted(r"in C:\Users\Ada Lovelace now") == "in <home-1> now"
+    assert found.redacted("/opt/apple /opt/app/x").startswith("/opt/apple <home-")
+    assert not found.redacted("x/home/adam").startswith("x<")
+
+
+def test_json_within_a_text_stays_json() -> None:
+    redacted = finder("/home/bob").redacted('log\n{"a": "b\\\\/home/bob", "c": "PASSWORD=\'x1y2\'", "d": "\'"}\nrest')
+    line = redacted.split("\n")[1]
+    assert json.loads(line)["a"] == "b<home-1>"
+    assert json.loads(line)["d"] == "'"
+    assert "x1y2" not in line
 
 
 def test_a_key_that_was_cut_off_is_found_at_both_ends() -> None:
@@ -187,6 +295,13 @@ def test_every_rule_names_its_kind_its_hints_and_its_source() -> None:
         "\\n",
         "C:\\Users\\",
         "1:AA",
+        "\x1b[m",
+        "curl -u",
+        "mysql ",
+        "?password=a1,",
+        "[{",
+        "token=a_",
+        "\\/home",
     ],
 )
 def test_a_hostile_text_takes_no_longer_than_its_length(unit: str) -> None:

@@ -37,7 +37,7 @@ Examples:
 @click.option("--by-day", is_flag=True, help="With parquet and jsonl: a folder day=2026-01-31 for each day, in UTC.")
 @click.option("--redact", is_flag=True, help="Replace keys, tokens, passwords, e-mail addresses and home folders.")
 @filter_options
-@click.option("--force", is_flag=True, help="Write over an export that is there.")
+@click.option("--force", is_flag=True, help="Write over what an export has left there, and nothing else.")
 def export(
     paths: tuple[str, ...], output: str, form: Any, by_day: bool, redact: bool, force: bool, **filters: Any
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 _PREFIX, _SUFFIX = ".sessionlab-export-", ".partial"
 
+MANIFEST = ".sessionlab-export.json"
+"""Lists what exports have left in a folder, by name and size in bytes; nothing else there is ever replaced."""
+
 
 class Destination:
     """A folder with the files and folders that an export puts there; a context manager.
@@ -27,31 +31,34 @@ class Destination:
     Args:
         folder: Where to; it is made if it is not there.
         entries: The names that the export puts into it.
-        ending: How the names of its files end; a folder that holds others is none of ours and is never replaced.
-        force: Replace what an export left there.
+        force: Replace what an export left there, as its manifest lists it.
         histories: Files and folders of the histories that are read; they are never written over.
 
     Raises:
         ExportError: Something is there that must stay, or the folder cannot be written.
     """
 
-    def __init__(
-        self, folder: str, *, entries: Sequence[str], ending: str, force: bool, histories: Sequence[str]
-    ) -> None:
+    def __init__(self, folder: str, *, entries: Sequence[str], force: bool, histories: Sequence[str]) -> None:
+        if not folder:
+            raise ExportError("The folder of an export is an empty text. Name a folder; '.' is the current one.")
         self.folder = os.path.abspath(os.path.expanduser(folder))
         self.entries = tuple(entries)
         self.files = 0
         self.size_bytes = 0
-        self._ending = ending
         self._force = force
         self._private = ""
+        self._made: list[str] = []  # folders above that were made for it
         self._check(histories)
 
     def __enter__(self) -> Self:
         with self.failing():
             above = self.folder if os.path.isdir(self.folder) else os.path.dirname(self.folder)
-            os.makedirs(above, exist_ok=True)
-            self._private = tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=above)
+            try:
+                self._make_above(above)
+                self._private = tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=above)
+            except BaseException:
+                self._remove_made()
+                raise
         return self
 
     def __exit__(
@@ -63,6 +70,23 @@ class Destination:
                     self._put_in_place()
         finally:
             shutil.rmtree(self._private, ignore_errors=True)
+            if not os.path.isdir(self.folder):
+                self._remove_made()
+
+    def _make_above(self, folder: str) -> None:
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for path in reversed(missing):
+            os.mkdir(path)
+            self._made.append(path)
+
+    def _remove_made(self) -> None:
+        """Remove the folders above that were made for the export, unless something has come into them."""
+        with contextlib.suppress(OSError):
+            while self._made:
+                os.rmdir(self._made.pop())
 
     def create(self, name: str) -> IO[bytes]:
         """Open a new file, by its name within the folder with / between its parts, to be written."""
@@ -98,6 +122,11 @@ class Destination:
     def _check(self, histories: Sequence[str]) -> None:
         if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
             raise ExportError(f"{self.folder!r} is a file. An export needs a folder; choose another name.")
+        above = os.path.dirname(self.folder)
+        while not os.path.isdir(above):
+            if os.path.lexists(above):
+                raise ExportError(f"{above!r} is a file, so {self.folder!r} cannot lie in it. Choose another folder.")
+            above = os.path.dirname(above)
         folder = os.path.realpath(self.folder)
         for history in map(os.path.realpath, histories):
             if os.path.isdir(history) and _is_within(folder, history):
@@ -108,6 +137,7 @@ class Destination:
             for entry in self.entries:
                 if _is_within(history, os.path.join(folder, entry)):
                     raise ExportError(f"{history!r} is a history; it is not written over. Choose another folder.")
+        listed = _listed(self.folder)
         for entry in self.entries:
             path = os.path.join(self.folder, entry)
             if not os.path.lexists(path):
@@ -116,26 +146,25 @@ class Destination:
                 raise ExportError(
                     f"{path!r} is there already. Choose another folder, or force=True (--force) to write over it."
                 )
-            if not self._is_of_an_export(path):
-                raise ExportError(
-                    f"{path!r} holds what no export has put there, so it is not replaced. Choose another folder."
-                )
-
-    def _is_of_an_export(self, path: str) -> bool:
-        if os.path.islink(path):
-            return False
-        if not os.path.isdir(path):
-            return os.path.isfile(path)
-        return all(
-            file.endswith(self._ending) and not os.path.islink(os.path.join(above, file))
-            for above, _, files in os.walk(path)
-            for file in files
-        )
+            for name, size in _sizes(self.folder, entry).items():
+                if size is None or listed.get(name) != size:
+                    raise ExportError(
+                        f"{os.path.join(self.folder, name)!r} is not as an export left it ({MANIFEST} lists what it "
+                        "left), so it is not replaced. Choose another folder, or move it away."
+                    )
 
     def _put_in_place(self) -> None:
-        self.size_bytes = sum(
-            os.path.getsize(os.path.join(above, file)) for above, _, files in os.walk(self._private) for file in files
-        )
+        written = {
+            name: size
+            for entry in self.entries
+            for name, size in _sizes(self._private, entry).items()
+            if size is not None
+        }
+        self.size_bytes = sum(written.values())
+        kept = {name: size for name, size in _listed(self.folder).items() if name.split("/")[0] not in self.entries}
+        manifest = os.path.join(self._private, MANIFEST)
+        with os.fdopen(os.open(manifest, _NEW, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"files": {**kept, **written}}, file, indent=1, sort_keys=True)
         if not os.path.isdir(self.folder):
             os.rename(self._private, self.folder)
             return
@@ -143,10 +172,10 @@ class Destination:
         aside = os.path.join(self._private, ".before")
         os.mkdir(aside, 0o700)
         try:
-            for entry in self.entries:
+            for entry in (*self.entries, MANIFEST):
                 path = os.path.join(self.folder, entry)
                 if os.path.lexists(path):
-                    if not self._force:
+                    if not self._force and entry != MANIFEST:
                         raise ExportError(f"{path!r} came while the export was made. Choose another folder.")
                     moved.append((path, os.path.join(aside, entry)))
                     os.rename(*moved[-1])
@@ -157,6 +186,35 @@ class Destination:
                 if os.path.lexists(now) and not os.path.lexists(before):
                     os.rename(now, before)
             raise
+
+
+def _sizes(folder: str, entry: str) -> dict[str, int | None]:
+    """Return the files that an entry of a folder is or holds, by name with / between, with their sizes.
+
+    None stands for what no export makes: a link, or neither file nor folder.
+    """
+    path = os.path.join(folder, entry)
+    if not os.path.isdir(path) or os.path.islink(path):
+        return {entry: _size(path)}
+    return {
+        os.path.relpath(os.path.join(above, name), folder).replace(os.sep, "/"): _size(os.path.join(above, name))
+        for above, folders, files in os.walk(path)
+        for name in (*files, *(name for name in folders if os.path.islink(os.path.join(above, name))))
+    }
+
+
+def _size(path: str) -> int | None:
+    return os.path.getsize(path) if os.path.isfile(path) and not os.path.islink(path) else None
+
+
+def _listed(folder: str) -> dict[str, int]:
+    """Return what the manifest of a folder lists; nothing where there is none that can be read."""
+    try:
+        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
+            files = json.load(file)["files"]
+        return {str(name): int(size) for name, size in files.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _is_within(path: str, folder: str) -> bool:

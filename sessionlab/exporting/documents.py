@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sessionlab.exporting.naming import file_names
+from sessionlab.exporting.telling import heading
+from sessionlab.lab.redacting import Redaction
 from sessionlab.lab.transcript import read_transcripts
 
 if TYPE_CHECKING:
@@ -14,7 +17,6 @@ if TYPE_CHECKING:
 
     from sessionlab.exporting.destination import Destination
     from sessionlab.lab.lab import Lab
-    from sessionlab.lab.redacting import Redaction
     from sessionlab.lab.transcript import Row, Transcript
 
 ENDINGS = {"markdown": ".md", "html": ".html"}
@@ -48,7 +50,7 @@ class Entry:
     @property
     def title(self) -> str:
         """What it is called, or else how it began."""
-        return str(self.session["name"] or (self.session["first_prompt"] or "").strip() or "(no name)")
+        return heading(self.session)
 
     @property
     def last_at(self) -> datetime | None:
@@ -94,6 +96,8 @@ def write_sessions(
     written = _form(form)
     transcripts = read_transcripts(lab, read_from, known)
     for count, (entry, transcript) in enumerate(zip(listed, transcripts, strict=True), start=1):
+        if isinstance(read_from, Redaction):
+            transcript = _without_folders(transcript)
         parent = of_key.get((entry.session["source"], entry.session["parent_session_id"] or ""))
         family = Family(parent=parent, children=children.get(_key(entry.session), []))
         _write(destination, f"sessions/{entry.file}", written.session(transcript, family))
@@ -125,6 +129,12 @@ def _listed(read_from: Lab | Redaction, filters: Mapping[str, Any], ending: str)
         row["first_prompt"] = row["first_prompt"] and row["first_prompt"][:_PROMPT]
     names = file_names(rows, ending)
     return [Entry(session=row, file=name) for row, name in zip(rows, names, strict=True)]
+
+
+def _without_folders(transcript: Transcript) -> Transcript:
+    """Return a transcript that tells of its history the file's name only, and not where it lies."""
+    origin = re.split(r"[/\\]", transcript.session["origin"] or "")[-1]
+    return replace(transcript, session={**transcript.session, "origin": origin})
 
 
 def _newest_first(entries: Sequence[Entry]) -> list[Entry]:

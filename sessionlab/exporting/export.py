@@ -6,12 +6,12 @@ import contextlib
 import difflib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sessionlab import settings
-from sessionlab.errors import FrameError
+from sessionlab.errors import ExportError, FrameError
 from sessionlab.exporting import documents, tables
 from sessionlab.exporting.destination import Destination
 from sessionlab.exporting.telling import counted
@@ -57,11 +57,11 @@ class ExportReport:
 
     def told(self) -> str:
         """Return it as one line for people."""
-        rows = ", ".join(f"{count:,} {name}" for name, count in self.rows.items())
+        rows = ", ".join(_rows(count, name) for name, count in self.rows.items())
         text = f"{self.folder}: {counted(self.files, 'file')}, {_size(self.size_bytes)}, {rows}"
         if self.replaced is None:
             return text
-        found = [f"{count:,} {kind}" for kind, count in self.replaced.items() if count]
+        found = [counted(count, _KIND_NAMES.get(kind, kind)) for kind, count in self.replaced.items() if count]
         return f"{text}; replaced: {', '.join(found) or 'nothing, since nothing was found'}"
 
 
@@ -88,15 +88,17 @@ def export(
         into: The folder. It is made if it is not there.
         format: `parquet`, `jsonl`, `markdown` or `html`.
         by_day: For `parquet` and `jsonl`: a folder `day=2026-01-31` for each day in UTC of the frame's time column,
-            as Hive names them; rows without a time are in `day=__HIVE_DEFAULT_PARTITION__`.
+            as Hive names them; rows without a time are in `day=__HIVE_DEFAULT_PARTITION__`. DuckDB and polars read them
+            as one; pandas by `read_parquet(folder, partitioning=pyarrow.dataset.partitioning(flavor="hive"))`.
         redact: Replace keys, tokens, passwords, e-mail addresses and home folders, as `Lab.redact` does.
-        force: Write over what an export left in the folder. Other files there are left alone.
+        force: Write over what an export left in the folder, as `.sessionlab-export.json` there lists it with its
+            size. Nothing else is written over.
         on_progress: Called with what is written (a frame, or `sessions`), and how many are done and there are.
         **filters: Those that every frame has: `since`, `until`, `session_id`, `source`, `agent_name`, `directory`,
-            `model`, `limit`. They choose rows of each frame; for transcripts, sessions.
+            `model`, `limit`. They choose rows of each frame, each for itself; for transcripts, sessions.
 
     Raises:
-        ExportError: The folder cannot be written, or holds what must stay.
+        ExportError: The folder cannot be written, or holds what must stay; or the filters choose nothing.
         FrameError: There is no such format or filter, or a value does not fit.
         HistoryFileError: A history cannot be read.
 
@@ -108,7 +110,7 @@ def export(
         ...         turn = session.assistant("Done.")
         ...     report = export(f"{folder}/history.db", into=f"{folder}/out")
         ...     report.rows["turns"], sorted(os.listdir(f"{folder}/out"))[:2]
-        (1, ['messages.parquet', 'model_configs.parquet'])
+        (1, ['.sessionlab-export.json', 'messages.parquet'])
     """
     if format not in FORMATS:
         raise FrameError(f"format={format!r}: expected one of {', '.join(map(repr, FORMATS))}.")
@@ -126,11 +128,11 @@ def export(
         redaction = opened if isinstance(opened, Redaction) else lab.redact() if redact else None
         lab.refresh()
         is_table = format in tables.WRITERS
+        _check_that_it_finds_something(lab, filters, list(FRAMES) if is_table else ["sessions"])
         with (
             Destination(
                 os.fspath(into),
                 entries=tables.entries(format, by_day=by_day) if is_table else documents.entries(format),
-                ending=f".{format}" if is_table else documents.ENDINGS[format],
                 force=force,
                 histories=[*(path for _, path in lab.sources), settings.db_path().value],
             ) as destination,
@@ -146,6 +148,17 @@ def export(
             rows=rows,
             replaced=None if redaction is None else redaction.replaced,
         )
+
+
+def _check_that_it_finds_something(lab: Lab, filters: Mapping[str, Any], frames: Sequence[str]) -> None:
+    """Refuse filters that choose nothing although there are sessions: mostly a name is wrong."""
+    if not filters or not lab.frame("sessions", columns=["source"], to="arrow", limit=1).num_rows:
+        return
+    for name in frames:
+        if lab.frame(name, columns=["source"], to="arrow", **filters).num_rows:
+            return
+    told = ", ".join(f"{name}={value!r}" for name, value in filters.items())
+    raise ExportError(f"Nothing matches {told}, so nothing is exported. Leave a filter out, or look at `lab.frame`.")
 
 
 @contextlib.contextmanager
@@ -197,6 +210,20 @@ class _Work:
         for count, total in written:
             self._on_progress("sessions", count, total)
         return {"sessions": count}
+
+
+def _rows(count: int, frame: str) -> str:
+    """Return how many rows of a frame there are.
+
+    >>> [_rows(1, "sessions"), _rows(2_010, "token_usage"), _rows(2, "tool_calls")]
+    ['1 session', '2,010 rows of token_usage', '2 tool calls']
+    """
+    if not frame.endswith("s"):
+        return f"{counted(count, 'row')} of {frame}"
+    return counted(count, frame.removesuffix("s").replace("_", " "))
+
+
+_KIND_NAMES = {"api-key": "API key", "private-key": "private key", "email": "e-mail address", "home": "home folder"}
 
 
 def _size(size_bytes: int) -> str:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from sessionlab.exporting.telling import arguments, call_notes, counted, facts, message_notes, moment, visible
+from sessionlab.exporting.telling import arguments, call_notes, counted, facts, heading, message_notes, moment, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Markdown:
     def session(self, transcript: Transcript, family: Family) -> Iterator[str]:
         """Yield the text of a session's file in pieces."""
         session = transcript.session
-        yield f"# {_inline(session['name'] or '(no name)')}\n\n"
+        yield f"# {_inline(heading(session))}\n\n"
         for name, value in facts(session, UTC):
             if value:
                 yield f"- {name}: {_code(value)}\n"

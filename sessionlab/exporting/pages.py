@@ -19,6 +19,7 @@ from sessionlab.exporting.telling import (
     counted,
     duration,
     facts,
+    heading,
     message_notes,
     moment,
     visible,
@@ -48,7 +49,7 @@ class Pages:
         failed = [(number, name) for number, step in enumerate(steps) for name in _failed(step)]
         return _rendered(
             "session.html",
-            title=_title(session["name"]),
+            title=_title(heading(session)),
             facts=[(name, value) for name, value in facts(session, UTC) if value],
             family=family,
             failed=failed,

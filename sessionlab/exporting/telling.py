@@ -50,6 +50,11 @@ def facts(session: Row, zone: tzinfo | None = None) -> Iterator[tuple[str, str]]
     )
 
 
+def heading(session: Row) -> str:
+    """Return what a session is called, or else how it began."""
+    return str(session["name"] or (session["first_prompt"] or "").strip() or "(no name)")
+
+
 def message_notes(message: Row, turn: Row | None) -> list[str]:
     """Return what is special about a message: its kind, the model that wrote it, how it ended."""
     notes = [message["kind"]] if message["kind"] != "message" else []

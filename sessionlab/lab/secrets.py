@@ -13,15 +13,33 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+
+from sessionlab.lab.coloured import Coloured
+from sessionlab.lab.members import STRING, Place, as_json, is_json
 
 KINDS = ("api-key", "token", "private-key", "password", "email", "home")
 """What a secret can be; `<kind-1>` is what stands in its place."""
 
 # A word begins here: not within one, or after an escape of JSON, whose letter is none of the word.
 _START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))"
+
+# What is plainly no secret although its name says so: a variable, a placeholder.
+_SPARED = (
+    r"(?!<|\$\{|\{\{|\$\(|\$[A-Za-z_]\w*(?!\w|[^\s\"'`])|%[A-Za-z_]+%"
+    r"|(?i:[x*.…_-]{3,}|password|passwd|secret|token|string|str|none|null|undefined|true|false|change[-_ ]?me|redacted"
+    r"|placeholder|hidden|required|optional|example|(?:your|enter|please|invalid|incorrect|wrong)[-_ ][\w ,.-]{0,60})"
+    r"(?![^\s\"'`<>\\,;)\]}]))"
+)
+# The same without quotes, where it can also be an expression.
+_CODE = (
+    _SPARED
+    + r"(?!(?:process|os|import|self|this|settings|config|cfg|env|ENV|args|opts|options|secrets|vars|ctx|context"
+    r"|request|req|response|res|data|params|props|app|user)\.[A-Za-z_]|(?:[A-Za-z]{0,40}+[._]){1,8}+[A-Za-z]{1,40}+[0-9]{0,2}[(\[])"
+)
+_MACROS = {"{start}": _START, "{spared}": _SPARED, "{code}": _CODE}
 
 Replace = Callable[[str, str], str]
 """Called with the kind and the secret; returns what stands in its place."""
@@ -38,16 +56,11 @@ class Rule:
     pattern: re.Pattern[str]
     source: str
 
-    def replaced(self, text: str, replace: Replace) -> str:
-        """Return the text with every secret of this rule replaced."""
-        return self.pattern.sub(lambda match: self._replaced(match, replace), text)
-
-    def _replaced(self, match: re.Match[str], replace: Replace) -> str:
-        group = "secret" if match.re.groupindex.get("secret") and match["secret"] is not None else 0
-        start, end = match.span(group)
-        begin = match.start()
-        whole = match[0]
-        return whole[: start - begin] + replace(self.kind, match[group]) + whole[end - begin :]
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield from where to where a secret of this rule is in the text."""
+        for match in self.pattern.finditer(text):
+            names = [name for name in ("secret", "quoted") if match.re.groupindex.get(name) and match[name] is not None]
+            yield match.span(names[0] if names else 0)
 
 
 @cache
@@ -61,11 +74,17 @@ def rules() -> tuple[Rule, ...]:
             hints=tuple(row["hints"]),
             near=row.get("near"),
             named=row.get("named", False),
-            pattern=re.compile(row["pattern"].replace("{start}", _START)),
+            pattern=re.compile(_written_out(row["pattern"])),
             source=row["source"],
         )
         for row in table
     )
+
+
+def _written_out(pattern: str) -> str:
+    for name, meaning in _MACROS.items():
+        pattern = pattern.replace(name, meaning)
+    return pattern
 
 
 def hint_pattern(homes: Iterable[str] = ()) -> str:
@@ -82,8 +101,8 @@ def name_pattern() -> str:
     return "(?i)" + "|".join([*near, _ESCAPED])
 
 
-# An ordinary letter as an escape of JSON, behind which any of the hints could be.
-_ESCAPED = r"\\u00[2-7]"
+# An ordinary letter as an escape of JSON, or a colour of a terminal, behind or in which any of the hints could be.
+_ESCAPED = r"\\u00[2-7]|(?:\x1b|u001b|x1b|033)\["
 
 
 class Finder:
@@ -114,79 +133,87 @@ class Finder:
         return text
 
     def _once(self, text: str, has_names: bool) -> str:
-        return self._in_json(text, has_names) if _is_json(text) else self._plain(text, has_names)
+        if is_json(text):
+            return self._in_json(text, has_names)
+        if not any(begin in text for begin in ('{"', '["', "[{")):
+            return self._plain(text, has_names)
+        parts: list[str] = []
+        done = 0
+        for match in _LINE_OF_JSON.finditer(text):
+            if is_json(match["json"]):
+                start, end = match.span("json")
+                parts += [self._plain(text[done:start], has_names), self._in_json(match["json"], has_names)]
+                done = end
+        return "".join([*parts, self._plain(text[done:], has_names)])
 
     def _plain(self, text: str, has_names: bool) -> str:
-        lowered = text.lower()
-        for rule in rules():
+        if not text:
+            return text
+        coloured = Coloured(text)
+        lowered = coloured.text.lower()
+        for rule in _without_homes():
             if rule.named and not has_names:
                 continue
             for hint in rule.hints:  # a generator would take longer than what it does
                 if hint in lowered:
-                    text = rule.replaced(text, self._replace)
+                    self._replace_all(coloured, rule.kind, rule.spans(coloured.text))
                     break
-        lowered = text.lower()  # anew: mostly the rules have left none of them
+        lowered = coloured.text.lower()  # anew: mostly the rules have left none of them
         if any(end in lowered for end in self._ends):
-            text = self._homes.sub(lambda match: self._replace("home", match[0]), text)
-        return text
+            self._replace_all(coloured, "home", (match.span() for match in self._homes.finditer(coloured.text)))
+        for rule in _homes():
+            if any(hint in lowered for hint in rule.hints):
+                self._replace_all(coloured, rule.kind, rule.spans(coloured.text))
+        return coloured.whole()
+
+    def _replace_all(self, coloured: Coloured, kind: str, spans: Iterable[tuple[int, int]]) -> None:
+        found = [
+            (start, end, self._replace(kind, secret))
+            for start, end in spans
+            if not _REDACTED.fullmatch(secret := coloured.text[start:end])
+        ]
+        if found:
+            coloured.replace(found)
 
     def _in_json(self, text: str, has_names: bool) -> str:
         """Redact each string of a JSON text as it is meant; what else there is keeps its form."""
         parts: list[str] = []
-        done, name = 0, ""
-        for match in _STRING.finditer(text):
+        done = 0
+        place = Place()
+        for match in STRING.finditer(text):
             before, written = text[done : match.start()], match[0]
             meant = json.loads(written, strict=False) if "\\" in written else written[1:-1]
-            kind = _kind_of(name, meant) if before.strip() == ":" else None
-            changed = self._replace(kind, meant) if kind is not None else self._once(meant, has_names)
-            parts += [before, written if changed == meant else _as_json(changed, written)]
-            done, name = match.end(), meant
+            place.move(before.strip(), meant)
+            found = place.secret()
+            if found is None:
+                changed = self._once(meant, has_names)
+            else:
+                kind, start, end = found
+                changed = meant[:start] + self._replace(kind, meant[start:end]) + meant[end:]
+            parts += [before, written if changed == meant else as_json(changed, written)]
+            done = match.end()
         return "".join([*parts, text[done:]])
 
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# What may be JSON within another text: from the first bracket of a line to its end.
+_LINE_OF_JSON = re.compile(r"^[^{\[\n]*+(?P<json>[{\[][^\n]*[}\]])[ \t\r,;]*$", re.MULTILINE)
 
 
-def _is_json(text: str) -> bool:
-    """Return whether a text is JSON that holds strings."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return False
-    try:
-        json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return False
-    return True
+@cache
+def _without_homes() -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules() if rule.kind != "home")
 
 
-def _as_json(text: str, like: str) -> str:
-    """Return a text as JSON, with escapes for other letters where `like` has no such letters."""
-    has_halves = not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
-    return json.dumps(text, ensure_ascii=like.isascii() or has_halves)
+@cache
+def _homes() -> tuple[Rule, ...]:
+    """Return the rules for home folders that are not known; they come last."""
+    return tuple(rule for rule in rules() if rule.kind == "home")
 
 
-# Members whose name says that the value is a secret; a counter of tokens is none.
-_PASSWORD_NAME = re.compile(r"(?:^|[^a-z])(?:passwor[dt]|passwd|passphrase|pwd)$", re.IGNORECASE)
-_KEY_NAME = re.compile(
-    r"(?:api|secret|access|private|auth|encryption|signing)[_-]?(?:access[_-]?)?key$"
-    r"|(?:^|[^a-z])secret$|(?:client|app|shared|webhook)[_-]?secret$"
-    r"|(?:access|auth|refresh|id|session|bearer|api)[_-]?token$|^token$|^authorization$|^credentials?$",
-    re.IGNORECASE,
-)
-_LEAST_PASSWORD, _LEAST_KEY = 4, 12
 _REDACTED = re.compile(rf"<({'|'.join(KINDS)})-\d+>")
 
 
-def _kind_of(name: str, value: str) -> str | None:
-    """Return which kind of secret a member of a JSON object is as a whole, if any."""
-    if not value or any(letter.isspace() or letter in "${}()<>" for letter in value):
-        return None
-    if _PASSWORD_NAME.search(name):
-        return "password" if len(value) >= _LEAST_PASSWORD else None
-    is_key = len(value) >= _LEAST_KEY and any(letter.isdigit() for letter in value)
-    return "api-key" if is_key and _KEY_NAME.search(name) else None
-
-
-_SEPARATOR = r"(?:\\{1,8}|\\?/|%2[Ff])"
+_SEPARATOR = r"(?:\\{0,64}+/|\\{1,8}|%2[Ff])"
 
 
 def _last(home: str) -> str:
@@ -198,7 +225,7 @@ def _spelled(home: str) -> str:
     parts = [re.escape(part) for part in re.split(r"[/\\]+", home.rstrip("/\\"))]
     pattern = _SEPARATOR.join(parts)
     if len([part for part in parts if part]) > 1:
-        return pattern
+        return rf"{pattern}(?![\w-])"
     return rf"(?<![A-Za-z0-9_.~)\]}}-]){pattern}(?![\w-])"  # /root: a name that also others have below them
 
 
