@@ -24,7 +24,7 @@ QUICK = ("importing", "recording", "reading", "memory", "foreign")
 
 
 @click.command(help=__doc__)
-@click.option("--quick", is_flag=True, help="About a minute: 10,000 messages, three runs, no transcripts, no browser.")
+@click.option("--quick", is_flag=True, help="A minute or two: 10,000 messages, three runs, no transcripts, no browser.")
 @click.option("--messages", "sizes", multiple=True, type=int, help=f"Size of a store; repeat it. {SIZES}")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this part; repeat it. [all]")
 @click.option("--events", default=None, type=int, help="Events of a run of recording. [5000]")
