@@ -292,6 +292,23 @@ def test_ctrl_c_ends_a_query_at_once_and_leaves_nothing(sample: str, tmp_path: P
     assert os.listdir(temporary) == []
 
 
+def test_the_program_runs_as_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "sessionlab", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"sessionlab {__version__}\n"
+
+
+def test_duckdb_writes_no_progress_bar_where_python_runs_no_script() -> None:
+    code = (
+        "from sessionlab.lab.engine import Engine\n"
+        "sql = \"select current_setting('enable_progress_bar')\"\n"
+        "with Engine() as engine:\n"
+        "    for connection in (engine.narrow, engine.full, engine.reader):\n"
+        "        print(connection.execute(sql).fetchone()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"] * 3
+
+
 def test_parquet_is_not_sent_to_a_screen(sample: str) -> None:
     here, there = pty.openpty()
     try:
