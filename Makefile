@@ -39,7 +39,7 @@ demo: $(READY)  ## show real frames of the sample store
 test: $(READY) $(CHROMIUM)  ## run every test
 	$(BIN)/python -m pytest
 
-soak: $(READY)  ## run the long tests of faults, about 15 minutes; SOAK_SCALE=0.05 is a short one
+soak: $(READY)  ## run the long tests of faults, about 20 minutes; SOAK_SCALE=0.05 is a short one
 	SOAK_SCALE=$(SOAK_SCALE) $(BIN)/python -m pytest -m soak tests
 
 chromium: $(READY)  ## look anew for the browser that tests and pictures need, and install one where there is none
