@@ -29,8 +29,8 @@ RANGE_ALONE = 200_000
 """The same where this process records nothing."""
 TURNS = ("invocation", "model_config", "turn")
 """The tables that are copied where only turns are needed; the others wait."""
-_STREAMED = ("message", "turn")
 # The largest tables. Their sections of `ingest.sql` are single statements, so the rows need not be there as a whole.
+_STREAMED = ("message", "turn")
 TRIES = 8
 """How often a copy is begun again where rows went meanwhile."""
 
@@ -250,6 +250,8 @@ class KeyedCopy(Copy):
         def named() -> Iterator[pa.RecordBatch]:
             last = -1
             for piece in pieces:
+                if not piece.num_rows:
+                    continue
                 rows = pa.Table.from_batches([piece])
                 keys = rows.column(key).to_numpy()
                 if keys[0] <= last or not bool((keys[1:] > keys[:-1]).all()):
