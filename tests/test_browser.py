@@ -270,17 +270,43 @@ def test_what_is_ticked_in_the_page_is_seen_in_python(own: Lab) -> None:
     first = browser._listing.keys[browser._listed()[0]][1]
     ask(browser, "pick", serial=browser._serial, start=0, end=1, on=False)
     assert first not in browser.selected
-    ask(browser, "pick", serial=browser._serial)
+    ask(browser, "pick")
     assert browser.selected == []
     assert len(seen) == 3
 
 
-def test_a_tick_for_an_older_list_is_not_heeded(own: Lab) -> None:
+def test_a_range_is_of_the_list_that_the_page_showed(own: Lab) -> None:
     browser = own.browse()
     ask(browser, "hello", zone="UTC")
-    old = browser._serial
-    browser.sort = "name"
+    old, first = browser._serial, browser._listing.keys[browser._listed()[0]][1]
+    browser.sort = "started_at"
+    assert browser._listing.keys[browser._listed()[0]][1] != first
     ask(browser, "pick", serial=old, start=0, end=1, on=True)
+    assert browser.selected == [first]
+
+
+def test_a_range_of_a_list_of_long_ago_ticks_nothing_and_says_so(own: Lab) -> None:
+    browser = own.browse()
+    messages = said(browser)
+    ask(browser, "hello", zone="UTC")
+    old = browser._serial
+    for sort in ("name", "-name", "started_at"):
+        browser.sort = sort
+    ask(browser, "pick", serial=old, start=0, end=1, on=True)
+    assert browser.selected == []
+    assert (messages[-1]["op"], messages[-1]["of"]) == ("error", "pick")
+    assert "Choose the range in the new one" in messages[-1]["text"]
+
+
+def test_a_tick_counts_whatever_list_the_page_showed(own: Lab) -> None:
+    browser = own.browse()
+    ask(browser, "hello", zone="UTC")
+    first = ids(own)["first"]
+    for sort in ("name", "-name", "started_at", "-started_at"):
+        browser.sort = sort
+    ask(browser, "pick", source="sessionlab", session_id=first, on=True)
+    assert browser.selected == [first]
+    ask(browser, "pick", source="sessionlab", session_id=first, on=False)
     assert browser.selected == []
 
 

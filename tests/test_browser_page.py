@@ -179,6 +179,22 @@ def test_shift_ticks_a_range_and_a_tick_stays_while_filters_change(bridge: Bridg
     assert len(browser.frame("sessions")) == 4
 
 
+def test_a_tick_counts_while_another_list_is_on_its_way(bridge: Bridge, lab: Lab) -> None:
+    page, browser = bridge.page, show(bridge, lab.browse())
+    row = rows(page).filter(has_text="fix the build").first
+    row.evaluate(
+        """row => {
+            const filter = document.querySelector("[aria-label='Filter by tool']");
+            filter.value = "sessionlab";
+            filter.dispatchEvent(new Event("change"));
+            row.querySelector(".slb-tick").click();
+        }"""
+    )
+    expect(totals(page)).to_have_text("1 session selected")
+    assert browser.frame("sessions").name.tolist() == ["fix the build"]
+    assert browser.filters == {"source": "sessionlab"}
+
+
 @pytest.mark.parametrize(("title", "name"), [("Tokens", "tokens"), ("Session", "name"), ("Directory", "directory")])
 def test_a_click_on_a_head_sorts_and_another_one_turns_it_round(
     bridge: Bridge, lab: Lab, title: str, name: str

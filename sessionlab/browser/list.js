@@ -19,7 +19,7 @@ const COLUMNS = [
 ];
 
 function makeList({ model, send, listen, id, say, opening }) {
-  const unselect = make("button", { type: "button", text: "Unselect", onclick: () => send("pick", { serial }) });
+  const unselect = make("button", { type: "button", text: "Unselect", onclick: () => send("pick") });
   const totals = make("div", { class: "slb-totals" }, unselect);
   unselect.hidden = true;
   const head = make("div", { class: "slb-row slb-head", role: "row", "aria-rowindex": 1 });
@@ -267,8 +267,12 @@ function makeList({ model, send, listen, id, say, opening }) {
     opening();
     send("open", { source: values[at.source], session_id: values[at.session_id] });
   }
-  function pick(start, end, on) {
-    send("pick", { serial, start, end, on });
+  // Another list may be on its way: a session is told by its name, and a range with the list that it is of.
+  function turnTick(values) {
+    send("pick", { source: values[at.source], session_id: values[at.session_id], on: !values[at.is_picked] });
+  }
+  function tickRange(start, end) {
+    send("pick", { serial, start, end, on: true });
   }
 
   listen(grid, "scroll", soon, { passive: true });
@@ -279,10 +283,10 @@ function makeList({ model, send, listen, id, say, opening }) {
       values = rowAt(i);
     if (!values) return;
     goTo(i);
-    if (event.shiftKey && anchor != null) pick(Math.min(anchor, i), Math.max(anchor, i) + 1, true);
+    if (event.shiftKey && anchor != null) tickRange(Math.min(anchor, i), Math.max(anchor, i) + 1);
     else if (event.ctrlKey || event.metaKey || event.target.closest(".slb-tick")) {
       anchor = i;
-      pick(i, i + 1, !values[at.is_picked]);
+      turnTick(values);
     } else {
       anchor = i;
       openRow(i);
@@ -308,10 +312,10 @@ function makeList({ model, send, listen, id, say, opening }) {
     } else if (event.key === " ") {
       event.preventDefault();
       anchor = active;
-      if (rowAt(active)) pick(active, active + 1, !rowAt(active)[at.is_picked]);
+      if (rowAt(active)) turnTick(rowAt(active));
     } else if (event.key === "Escape") {
       event.preventDefault();
-      send("pick", { serial });
+      send("pick");
     }
   });
   const sized = new ResizeObserver(soon);

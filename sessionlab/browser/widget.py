@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PAGE = 200
 _CHUNK = 40
+_KEPT_LISTS = 3
 
 
 def _read(name: str) -> str:
@@ -103,6 +104,7 @@ class SessionBrowser(anywidget.AnyWidget):
         self._telling: Telling | None = None
         self._serial = 0
         self._sent: NDArray[np.int64] | None = None
+        self._lists: dict[int, tuple[list[tuple[str, str]], NDArray[np.int64]]] = {}  # what the page may still show
         self._rows: NDArray[np.int64] | None = None
         self._passing: NDArray[np.bool_] = np.zeros(0, dtype=bool)
         super().__init__(filters=self._asked.plain(), height_px=height_px)
@@ -235,11 +237,11 @@ class SessionBrowser(anywidget.AnyWidget):
         elif self._open is None or self._open[1] != change["new"]:
             self._open_session(self._key_of(change["new"]))
 
-    def _key_of(self, session_id: str) -> tuple[str, str]:
-        row = self._listing.row_of(session_id)
+    def _key_of(self, session_id: str, source: str | None = None) -> tuple[str, str]:
+        row = self._listing.row_of(session_id, source)
         if row is None:  # it may have come just now
             self._catch_up()
-            row = self._listing.row_of(session_id)
+            row = self._listing.row_of(session_id, source)
         if row is None:
             raise FrameError(
                 f"There is no session {session_id!r} among the {len(self._listing):,} of this lab. "
@@ -285,6 +287,8 @@ class SessionBrowser(anywidget.AnyWidget):
         if rows is not self._sent:  # ticks change no row's place, so what the page says of places stays true
             self._sent = rows
             self._serial += 1
+            self._lists[self._serial] = (listing.keys, rows)
+            self._lists.pop(self._serial - _KEPT_LISTS, None)
         self.send(
             {
                 "op": "list",
@@ -398,17 +402,24 @@ class SessionBrowser(anywidget.AnyWidget):
         self._open_session((source, session_id))
 
     def _on_pick(self, content: Mapping[str, Any]) -> None:
-        """Tick the rows of a range, or untick them; without a range untick all."""
-        if content.get("serial") != self._serial:
-            return
-        if "start" not in content:
-            self._picked = set()
+        """Tick a session, or the rows of a range, or untick them; without either untick all."""
+        if "session_id" in content:
+            keys = {self._key_of(str(content["session_id"]), str(content["source"]))}
+        elif "start" in content:
+            keys = self._keys_in_range(content)
         else:
-            rows = self._listed()[int(content["start"]) : int(content["end"])]
-            keys = {self._listing.keys[row] for row in rows.tolist()}
-            self._picked = self._picked | keys if content.get("on") else self._picked - keys
+            keys = self._picked
+        self._picked = self._picked | keys if content.get("on") else self._picked - keys
         self.selected = [session_id for _, session_id in self._picks()]
         self._send_list()
+
+    def _keys_in_range(self, content: Mapping[str, Any]) -> set[tuple[str, str]]:
+        """Return the sessions of a range of the list that the page showed, though a newer one may be on its way."""
+        known, rows = self._lists.get(content.get("serial", 0), ([], None))
+        if rows is None:
+            raise FrameError("The list has changed several times meanwhile. Choose the range in the new one.")
+        keys = {known[row] for row in rows[int(content["start"]) : int(content["end"])].tolist()}
+        return {key for key in keys if self._listing.row_of(key[1], key[0]) is not None}
 
     def _on_chunk(self, content: Mapping[str, Any]) -> None:
         if self._telling is not None and list(self._open or ()) == content.get("key"):
