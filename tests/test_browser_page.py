@@ -315,6 +315,24 @@ def test_without_a_kernel_it_says_what_to_do(bridge: Bridge, lab: Lab) -> None:
 # The transcript
 
 
+def test_a_kernel_that_went_away_is_told_and_breaks_nothing(bridge: Bridge, lab: Lab) -> None:
+    page, browser = bridge.page, show(bridge, lab.browse())
+    assert browser.comm is not None
+    page.evaluate(
+        """id => {
+            const { model } = window.widgets.get(id);
+            model.send = model.save_changes = () => { throw new Error("Cannot send"); };
+        }""",
+        browser.comm.comm_id,
+    )
+    page.get_by_role("alert").get_by_text("No kernel answers. Run the cell").wait_for()  # it looks every two seconds
+    page.get_by_label("Filter by tool").select_option("sessionlab")
+    rows(page).first.click()
+    rows(page).first.locator(".slb-tick").click()
+    page.wait_for_timeout(6_000)
+    expect(page.get_by_role("alert")).to_have_text("No kernel answers. Run the cell that makes this browser to use it.")
+
+
 def test_only_what_is_near_the_window_is_in_the_page(bridge: Bridge, large: Lab) -> None:
     page = bridge.page
     browser = show(bridge, large.browse())

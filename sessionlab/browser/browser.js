@@ -4,6 +4,7 @@
 const DEEP_MS = 350;
 const LOOK_MS = 2_000;
 const NO_ANSWER_MS = 5_000;
+const NO_KERNEL = "No kernel answers. Run the cell that makes this browser to use it.";
 
 function render({ model, el }) {
   const ends = new AbortController();
@@ -11,7 +12,17 @@ function render({ model, el }) {
   const id = `slb${++made}-${Math.random().toString(36).slice(2)}`;
   const listen = (target, name, handler, options = {}) =>
     target.addEventListener(name, handler, { signal, ...options });
-  const send = (op, content = {}) => model.send({ op, ...content });
+  /** Say something to Python; a kernel that was restarted or shut down is heard and spoken to no more. */
+  const reach = (act) => {
+    try {
+      act();
+    } catch {
+      isCut = true;
+      tell("kernel", NO_KERNEL);
+    }
+  };
+  const send = (op, content = {}) => reach(() => model.send({ op, ...content }));
+  const save = () => reach(() => model.save_changes());
 
   const root = make("div", { class: "slb", role: "group", "aria-label": "Session browser" });
   const note = make("div", { class: "slb-note", role: "alert" });
@@ -20,6 +31,7 @@ function render({ model, el }) {
   const say = (text) => {
     said.textContent = text;
   };
+  let isCut = false;
   const notes = {}; // by what they are of; the first one is shown
   const tell = (of, text) => {
     notes[of] = text;
@@ -29,10 +41,10 @@ function render({ model, el }) {
   };
   tell("kernel", "");
 
-  const filters = makeFilters({ model, listen, id });
+  const filters = makeFilters({ model, save, listen, id });
   const chart = makeChart({ listen, filters });
   const transcript = makeTranscript({ send, listen, say, sought: () => filters.values().text || "" });
-  const list = makeList({ model, send, listen, id, say, opening: transcript.opening });
+  const list = makeList({ model, send, save, listen, id, say, opening: transcript.opening });
   const summary = make("div", { class: "slb-summary" }, list.totals, chart.element);
   const panes = make("div", { class: "slb-panes" }, list.element, transcript.element);
   root.append(filters.element, summary, note, panes, said);
@@ -58,6 +70,7 @@ function render({ model, el }) {
   function hear(message) {
     if (message.view && message.view !== id) return; // an answer to another view's beginning
     lastHeard = performance.now();
+    isCut = false;
     tell("kernel", "");
     if (message.op === "error") {
       tell(message.of, message.text);
@@ -107,15 +120,11 @@ function render({ model, el }) {
   });
   sight.observe(root);
   const clock = setInterval(() => {
+    if (isCut) return;
     const now = performance.now();
     if (isLooking || !lastHeard) {
       if (now - asked > NO_ANSWER_MS && now - lastHeard > NO_ANSWER_MS) {
-        tell(
-          "kernel",
-          lastHeard
-            ? "The kernel is busy; the list waits for it."
-            : "No kernel answers. Run the cell that makes this browser to use it.",
-        );
+        tell("kernel", lastHeard ? "The kernel is busy; the list waits for it." : NO_KERNEL);
       }
       return;
     }

@@ -4,7 +4,7 @@ const TYPING_MS = 80;
 const CHOICES = { source: "tool", agent_name: "agent", model: "model", directory: "directory" };
 const PLURALS = { source: "tools", agent_name: "agents", model: "models", directory: "directories" };
 
-function makeFilters({ model, listen, id }) {
+function makeFilters({ model, save, listen, id }) {
   const search = make("input", {
     type: "search",
     class: "slb-search",
@@ -44,7 +44,7 @@ function makeFilters({ model, listen, id }) {
     for (const [name, value] of Object.entries(next)) if (!value) delete next[name];
     if (JSON.stringify(next) === JSON.stringify(values())) return;
     model.set("filters", next);
-    model.save_changes();
+    save();
   }
   /** The midnight that a day begins with, or after it; null while its year is being typed. */
   const midnight = (value, days) => {
@@ -66,7 +66,7 @@ function makeFilters({ model, listen, id }) {
   listen(clear, "click", () => {
     clearTimeout(timer);
     model.set("filters", {});
-    model.save_changes();
+    save();
     search.value = "";
     search.focus(); // the button is of no use now, and the focus must not fall to the notebook
   });

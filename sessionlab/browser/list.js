@@ -18,7 +18,7 @@ const COLUMNS = [
   { name: "directory", title: "Directory", width: 220, show: (v) => v },
 ];
 
-function makeList({ model, send, listen, id, say, opening }) {
+function makeList({ model, send, save, listen, id, say, opening }) {
   const unselect = make("button", { type: "button", text: "Unselect", onclick: () => send("pick") });
   const totals = make("div", { class: "slb-totals" }, unselect);
   unselect.hidden = true;
@@ -83,7 +83,7 @@ function makeList({ model, send, listen, id, say, opening }) {
         "sort",
         same ? (now.startsWith("-") ? column.name : `-${column.name}`) : `${isFirstDown ? "-" : ""}${column.name}`,
       );
-      model.save_changes();
+      save();
     });
     buttons.set(column.name, cell);
     head.append(cell);
