@@ -26,11 +26,31 @@ QUICK = ("importing", "recording", "reading", "memory", "foreign")
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="A minute or two: 10,000 messages, three runs, no transcripts, no browser.")
 @click.option("--messages", "sizes", multiple=True, type=int, help=f"Size of a store; repeat it. {SIZES}")
-@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this part; repeat it. [all]")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Only this part; repeat it. `foreign` is awful_aj's file, `transcripts` Claude Code's, `browsing` the session "
+    "browser in JupyterLab. [all]",
+)
 @click.option("--events", default=None, type=int, help="Events of a run of recording. [5000]")
-@click.option("--lines", "line_count", default=400_000, show_default=True, help="Size of the transcripts; 1 GB.")
+@click.option(
+    "--lines",
+    "line_count",
+    default=400_000,
+    show_default=True,
+    help="Lines of Claude Code's transcripts that are made and read; as many as that are 1 GB.",
+)
 @click.option("--runs", default=None, type=int, help="Runs of each; three where they take long. [5]")
-@click.option("--json", "json_path", type=click.Path(), default=os.path.join("build", "bench.json"), show_default=True)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(),
+    default=os.path.join("build", "bench.json"),
+    show_default=True,
+    help="Where every figure is written, with the machine.",
+)
 def main(
     quick: bool,
     sizes: tuple[int, ...],

@@ -62,6 +62,7 @@ def main() -> int:
         f'{binary}sessionlab sql "select agent_name, count(*) as sessions from sessions group by all" {SAMPLE}',
         f"{binary}sessionlab sources {SAMPLE}",
         f'{binary}sessionlab show "two windows" {SAMPLE}',
+        f"{binary}sessionlab export {SAMPLE} --redact --format html -o build/pages",
         f"{binary}sessionlab --help",
         f"{binary}jupyter lab notebooks",
     ):

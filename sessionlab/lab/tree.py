@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -182,10 +183,8 @@ class TreeCopy(Copy):
         columns, kept = self._columns_of(level)
         nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
         groups = " group by all" if self._is_grouped(level) else ""
-        run(
-            f"create table {self._lines} as "
-            f"select 0 as file_no, 0::bigint as line_no, {kept} from (select {nothing}) where false{groups}"
-        )
+        selected = _select("0 as file_no, 0::bigint as line_no", kept, f"(select {nothing} where false)")
+        run(f"create table {self._lines} as {selected}{groups}")
         for file in self.files.values():
             file.forget()
         self._unreadable = {}
@@ -241,10 +240,10 @@ class TreeCopy(Copy):
                 return []
             try:
                 if is_grouped:
-                    kept = f"bool_or({refused}) as _is_refused, count(*) as _count, {kept}"
+                    told = f"_piece, bool_or({refused}) as _is_refused, count(*) as _count"
                 else:
-                    kept = f"{refused} as _is_refused, 1 as _count, {kept}"
-                self._scan(pieces, columns, kept, is_grouped=is_grouped)
+                    told = f"_piece, {refused} as _is_refused, 1 as _count"
+                self._scan(pieces, columns, told, kept, is_grouped=is_grouped)
             except duckdb.IOException:
                 if all(piece.is_sound() for piece in pieces):
                     raise
@@ -305,20 +304,29 @@ class TreeCopy(Copy):
         return pieces
 
     def _scan(
-        self, pieces: Sequence[Piece], columns: Mapping[str, str], kept: str, *, is_grouped: bool = False
+        self,
+        pieces: Sequence[Piece],
+        columns: Mapping[str, str],
+        told: str,
+        kept: str,
+        *,
+        is_grouped: bool = False,
     ) -> None:
         """Read pieces into the table `scan`: all records in their order, or groups of them."""
         types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
         largest = max(piece.stamp[1] for piece in pieces)
         # An error would end the transaction in which texts are read; by then the facts have shown what room is needed.
         for room in [room for room in _ROOMS if room >= self._room]:
+            records = f"""(
+                select file_index::integer as _piece, *
+                from read_json($1, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,
+                    hive_partitioning = false, compression = 'uncompressed',
+                    maximum_object_size = {min(room, max(largest, 1 << 24))})
+            )"""
             try:
                 self._engine.reader.execute(
                     f"""create or replace temp table scan as
-                    select file_index::integer as _piece, {kept}
-                    from read_json($1, format = 'newline_delimited', columns = {{{types}}}, ignore_errors = true,
-                        hive_partitioning = false, compression = 'uncompressed',
-                        maximum_object_size = {min(room, max(largest, 1 << 24))})
+                    {_select(told, kept, records)}
                     {"group by all" if is_grouped else ""}""",
                     [[piece.path for piece in pieces]],
                 )
@@ -409,7 +417,7 @@ class TreeCopy(Copy):
                     raise HistoryFileError(f"{file.path!r} was replaced while it was read.")
                 until = None if self.source.converts(file.path) else file.offset
                 pieces.append(piece_of(whole, self.source, self._engine.folder, until=until))
-            self._scan(pieces, self.source.text_columns, self.source.statements["text_line"])
+            self._scan(pieces, self.source.text_columns, "_piece", self.source.statements["text_line"])
             numbers = ", ".join(
                 f"({place}, {self._file_keys[file.number]}, {file.line_count})" for place, file in enumerate(files)
             )
@@ -458,6 +466,20 @@ class TreeCopy(Copy):
         self.texts[kind] = texts
         for number in set(held) - set(self._file_keys):
             del held[number]
+
+
+_THEN = re.compile(r"^-- then\n", re.MULTILINE)
+
+
+def _select(told: str, kept: str, records: str) -> str:
+    """Return the SELECT of what is kept of records, after what is told of them.
+
+    Each step is a SELECT of its own: what is named in the same one DuckDB works out again for each mention.
+    """
+    *steps, last = _THEN.split(kept)
+    for step in steps:
+        records = f"(select *, {step}\nfrom {records})"
+    return f"select {told}, {last}\nfrom {records} "
 
 
 _CLAIMED = pa.schema([("claim", pa.large_string()), ("session_id", pa.large_string())])

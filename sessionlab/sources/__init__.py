@@ -144,7 +144,8 @@ class TreeSource(Source):
 
             `line`, `usage_line` and `text_line` are lists of expressions over the columns of the three kinds: what is
             kept of a record. The first two must give `at`, its time in microseconds since 1970, UTC, or NULL. The
-            texts must not be among what is kept for the facts.
+            texts must not be among what is kept for the facts. Where an expression is named several times, or is long,
+            a line `-- then` may follow it: what comes after sees it as one more column, and the last list is kept.
 
             Then comes `prepare`, which may make tables in `raw`. It finds `raw.line` with what was kept and line_key,
             file_key, line_no (from 1); `raw.file` with file_key, path, root (what was named to find it), started_at,

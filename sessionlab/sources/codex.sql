@@ -2,12 +2,11 @@
 -- items of a response stand before the total that counts them; those of 2025 stand after it. A fork, or an agent that a
 -- session started, begins with a copy of the other session's lines or goes on from its totals.
 
--- name: shared
-"type" as line_type,
+-- name: kinds
 case when payload is null then "type" else payload.type end as kind,
 case when regexp_full_match("timestamp", '\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)')
-    then epoch_us(try_cast("timestamp" as timestamptz)) end as "at",
-"timestamp" is not null and "at" is null as has_odd_time,
+    then epoch_us(try_cast("timestamp" as timestamptz)) end as "at"
+-- then
 case
     when "type" = 'session_meta' or ("type" is null and id is not null and "timestamp" is not null) then 'meta'
     when "type" = 'turn_context' then 'context'
@@ -37,7 +36,28 @@ case
             or (kind = 'item_completed' and payload.item.type in ('CommandExecution', 'FileChange', 'McpToolCall'))
             then 'ended'
     end
-end as sort,
+end as sort
+-- then
+case when sort = 'count' then coalesce(payload.thread_token_usage, payload.info.total_token_usage) end as total,
+case when sort = 'count' then coalesce(
+    payload.usage,
+    usage,
+    payload.info.last_token_usage,
+    case when payload.info.prompt is not null then {
+        'input_tokens': payload.info.prompt,
+        'cached_input_tokens': null::varchar,
+        'cache_write_input_tokens': null::varchar,
+        'output_tokens': payload.info.completion,
+        'reasoning_output_tokens': null::varchar
+    } end
+) end as last
+
+-- name: shared
+"type" as line_type,
+kind,
+"at",
+"timestamp" is not null and "at" is null as has_odd_time,
+sort,
 coalesce(payload.id, id) as id,
 payload.turn_id as turn_id,
 payload.timestamp as given_at,
@@ -52,28 +72,23 @@ payload.history_base.thread_id is not null as goes_on,
 coalesce(payload.model, payload.collaboration_mode.settings.model) as model,
 coalesce(payload.effort, payload.collaboration_mode.settings.reasoning_effort) as effort,
 payload.model_provider as model_provider,
-case when sort = 'count' then coalesce(payload.thread_token_usage, payload.info.total_token_usage) end as total,
-case when sort = 'count' then coalesce(
-    payload.usage,
-    usage,
-    payload.info.last_token_usage,
-    case when payload.info.prompt is not null then {
-        'input_tokens': payload.info.prompt,
-        'cached_input_tokens': null::varchar,
-        'cache_write_input_tokens': null::varchar,
-        'output_tokens': payload.info.completion,
-        'reasoning_output_tokens': null::varchar
-    } end
-) end as last,
+total,
+last,
 -- The total as one text, to tell it from the one before it.
 case when coalesce((total).input_tokens, (total).cached_input_tokens, (total).output_tokens, (total).reasoning_output_tokens)
     is not null then concat_ws(' ', coalesce((total).input_tokens, '0'), coalesce((total).cached_input_tokens, '0'),
     coalesce((total).output_tokens, '0'), coalesce((total).reasoning_output_tokens, '0')) end as figures
 
 -- name: usage_line
+{kinds}
+-- then
 {shared}
 
 -- name: line
+{kinds},
+coalesce(payload.content, content) as given_content,
+coalesce(payload.output, output) as given_output
+-- then
 {shared},
 coalesce(payload.call_id, call_id, payload.item.id) as call_id,
 coalesce(payload.name, name) as name,
@@ -94,18 +109,18 @@ payload.internal_chat_message_metadata_passthrough.content_item_kinds as content
 trim(left(ltrim(case sort
     when 'said' then coalesce(payload.message, (payload.item.content ->> '$[*].text')[1])
     when 'user' then coalesce(
-        (coalesce(payload.content, content) ->> '$[*].text')[1],
-        case when json_type(coalesce(payload.content, content)) = 'VARCHAR' then coalesce(payload.content, content) ->> '$' end)
+        (given_content ->> '$[*].text')[1],
+        case when json_type(given_content) = 'VARCHAR' then given_content ->> '$' end)
     when 'output' then coalesce(
-        coalesce(payload.output, output) ->> '$[0].text',
-        coalesce(payload.output, output) ->> '$.content',
-        coalesce(payload.output, output) ->> '$')
+        given_output ->> '$[0].text',
+        given_output ->> '$.content',
+        given_output ->> '$')
 end), 200)) as head,
 -- A result of 2025 is JSON in a text, and how it ended stands at its end.
-case when sort = 'output' and left(coalesce(payload.output, output) ->> '$', 1) = '{'
-    then right(coalesce(payload.output, output) ->> '$', 160) end as tail,
+case when sort = 'output' and left(given_output ->> '$', 1) = '{'
+    then right(given_output ->> '$', 160) end as tail,
 case
-    when sort = 'output' then coalesce(payload.output, output) ->> '$.success'
+    when sort = 'output' then given_output ->> '$.success'
     when sort <> 'ended' then null
     when payload.success is not null then payload.success
     when payload.item.result."isError" = 'true' or json_exists(payload.result, '$.Err')
@@ -116,21 +131,24 @@ case when sort = 'ended' then coalesce(payload.duration, payload.item.duration):
 coalesce(payload.duration_ms, payload.item.duration_ms) as duration_ms
 
 -- name: text_line
+coalesce(payload.output, output) as given_output,
+coalesce(payload.content, content, payload.item.content) as given_content
+-- then
 coalesce(payload.type, "type") as kind,
 case
-    when coalesce(payload.output, output) is not null then case json_type(coalesce(payload.output, output))
-        when 'VARCHAR' then coalesce(payload.output, output) ->> '$'
+    when given_output is not null then case json_type(given_output)
+        when 'VARCHAR' then given_output ->> '$'
         when 'ARRAY' then array_to_string(list_transform(
-            from_json(coalesce(payload.output, output), '[{"type":"VARCHAR","text":"VARCHAR"}]'),
+            from_json(given_output, '[{"type":"VARCHAR","text":"VARCHAR"}]'),
             lambda b: coalesce(b.text, '[' || replace(b.type, 'input_', '') || ']')), chr(10) || chr(10))
-        else coalesce(coalesce(payload.output, output) ->> '$.content', coalesce(payload.output, output)::varchar)
+        else coalesce(given_output ->> '$.content', given_output::varchar)
     end
-    when coalesce(payload.content, content, payload.item.content) is not null
-        then case json_type(coalesce(payload.content, content, payload.item.content))
+    when given_content is not null
+        then case json_type(given_content)
         when 'ARRAY' then array_to_string(list_transform(
-            from_json(coalesce(payload.content, content, payload.item.content), '[{"type":"VARCHAR","text":"VARCHAR"}]'),
+            from_json(given_content, '[{"type":"VARCHAR","text":"VARCHAR"}]'),
             lambda b: coalesce(b.text, '[' || replace(b.type, 'input_', '') || ']')), chr(10) || chr(10))
-        when 'VARCHAR' then coalesce(payload.content, content, payload.item.content) ->> '$'
+        when 'VARCHAR' then given_content ->> '$'
     end
     when payload.message is not null then payload.message
     when payload.error is not null then coalesce(payload.error ->> '$.message', payload.error::varchar)
@@ -216,17 +234,17 @@ placed as (
         join layout l using (file_key)
         window file as (partition by m.file_key order by m.line_key)
     )
-),
-made as (
-    select
-        line_key,
-        file_key,
-        max(case when is_start then line_key end) over (
-            partition by file_key order by line_key rows between unbounded preceding and current row
-        ) as run_key
-    from placed
-    where mark = 'made'
 )
+
+-- name: made
+select
+    line_key,
+    file_key,
+    max(case when is_start then line_key end) over (
+        partition by file_key order by line_key rows between unbounded preceding and current row
+    ) as run_key
+from placed
+where mark = 'made'
 
 -- name: configs
 select
@@ -246,7 +264,7 @@ select
     null as extra
 from raw.config
 
--- name: prepare
+-- name: counted
 create macro raw.tokens(text) as case when regexp_full_match(text, '\d{1,15}') then try_cast(text as bigint) end;
 
 -- A file that begins with another session's line names its own in its file name, or says which it goes on from.
@@ -346,18 +364,17 @@ select
 from up
 group by id;
 
-create table raw.made as
+create table raw.placed as
 with {runs}
-select
-    line_key,
-    file_key,
-    run_key
-from made;
+from placed;
+
+create table raw.made as
+with placed as (from raw.placed)
+{made};
 
 -- What the totals show of the responses that they count: the one before them since the former total, or the one after.
 create table raw.shown as
-with {runs},
-around as (
+with around as (
     select
         line_key,
         mark,
@@ -367,7 +384,7 @@ around as (
         min(case when mark = 'count' then line_key end) over after as next_count,
         min(case when mark = 'told' then line_key end) over after as next_told,
         min(case when is_start then line_key end) over after as next_run
-    from placed
+    from raw.placed
     window
         before as (partition by file_key order by line_key rows between unbounded preceding and 1 preceding),
         after as (partition by file_key order by line_key desc rows between unbounded preceding and 1 preceding)
@@ -731,7 +748,12 @@ from raw.turn t
 join raw.line l on l.line_key = t.turn_key
 {turn_usage}
 
+-- name: prepare_usage
+{counted}
+
 -- name: prepare_facts
+{counted};
+
 -- What a human said is there twice, as what happened and as an item; so an item alone is none where others are there
 -- twice. New files say of each item what it is.
 create table raw.heard as
@@ -1058,6 +1080,9 @@ from (
 
 -- name: message_text
 with {runs},
+made as (
+{made}
+),
 words as (
     select
         t.line_key,
