@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
@@ -93,6 +94,14 @@ class Archive:
         self._newest = 0
         self._numbers = count()
         self._claims: dict[str, pa.Table] = {}
+        this = weakref.ref(self)  # in a circle both would stay in memory for longer than anybody holds them
+
+        def look_in_passing() -> None:
+            archive = this()
+            if archive is not None:
+                archive._keep_up(archive._read_list)
+
+        store.on_change = look_in_passing  # the file is attached then anyway
 
     def refresh(self) -> None:
         """Read the list of sessions again if it may have changed.
@@ -100,11 +109,14 @@ class Archive:
         Raises:
             HistoryFileError: The store cannot be read.
         """
+        self._keep_up(self._look)
+
+    def _keep_up(self, look: Callable[[], None]) -> None:
         state = self.store.state
         if state != self._state:
             if state is None or self._state is None or state[0] != self._state[0]:
                 self._newest = -1  # another store may lie there by now
-            self._look()
+            look()
             self._state = state
 
     def drop(self) -> None:

@@ -36,7 +36,11 @@ TRIES = 8
 
 
 class KeyedCopy(Copy):
-    """The copy of a history of a `KeyedSource`."""
+    """The copy of a history of a `KeyedSource`.
+
+    Attributes:
+        on_change: Called after each copying of what is new, while the file is still attached.
+    """
 
     def __init__(self, engine: Engine, source: KeyedSource, path: str, schema: str, attachment: Attachment) -> None:
         self.source: KeyedSource = source
@@ -46,6 +50,7 @@ class KeyedCopy(Copy):
         self._calls_before_turns = False
         self._is_unordered = False
         self._attachment = attachment
+        self.on_change: Callable[[], None] | None = None
         attachment.is_foreign = False
         super().__init__(engine, path, schema)
 
@@ -184,6 +189,8 @@ class KeyedCopy(Copy):
                 return False
             self.version += 1
         self._state, self._until, self._rest_until = state, have_turns, have_rest
+        if self.on_change is not None:
+            self.on_change()
         return True
 
     def _copy_ranges(self, tables: Collection[str], after: int, until: int) -> None:
