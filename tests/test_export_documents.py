@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from sessionlab import Recorder
 from sessionlab.exporting.documents import Entry, Family
 from sessionlab.exporting.markdown import Markdown
 from sessionlab.exporting.naming import file_names
-from sessionlab.exporting.pages import Pages
-from sessionlab.exporting.telling import visible
+from sessionlab.exporting.pages import Pages, passages
+from sessionlab.exporting.telling import laid_out, visible
 from sessionlab.lab.transcript import Transcript, read_transcript
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def test_file_names_are_safe_on_every_platform_and_no_two_alike(ids: list[tuple[
 def test_a_page_holds_the_tags_of_its_templates_and_no_others(text: str, plain_transcript: Transcript) -> None:
     def tags(of: str) -> list[str]:
         page = "".join(Pages().session(with_texts(plain_transcript, of), alone()))
+        page = re.sub('<span class="code" dir="ltr">([^<]*)</span>', "\\1", page)  # what is fenced is code
         return re.findall(r"<!?/?[a-zA-Z!][^>]*>", page)
 
     kept = "x\n" * (visible(text).count("\n") + 1) if len(visible(text)) < 1_600 else "x" * len(text)
@@ -166,6 +168,47 @@ def test_a_page_holds_the_tags_of_its_templates_and_no_others(text: str, plain_t
         assert [re.sub(r" open(?=>)", "", tag) for tag in tags(text)] == [
             re.sub(r" open(?=>)", "", tag) for tag in tags(kept)
         ]
+
+
+@given(text=st.one_of(TEXTS, MARKUP))
+def test_passages_of_code_and_others_are_the_whole_text(text: str) -> None:
+    found = passages(text)
+    assert "".join(part for _, part in found) == text
+    assert all(part for _, part in found) or not text
+    for is_code, part in found:
+        assert is_code == bool(re.match("[ \\t]*(```|~~~)", part)) or not is_code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("So:\n```sh\nls\n```\nDone.", ["```sh\nls\n```\n"]),
+        ("1. See\n   ~~~~\n   ```\n   ~~~\n   ~~~~\nafter", ["   ~~~~\n   ```\n   ~~~\n   ~~~~\n"]),
+        ("```\na\n``` b\nstill", ["```\na\n``` b\nstill"]),
+        ("```one``` is inline", []),
+        ("```\na\n```\n```\nb\n```", ["```\na\n```\n", "```\nb\n```"]),
+    ],
+)
+def test_code_is_what_markdown_takes_for_a_fence(text: str, code: list[str]) -> None:
+    assert [part for is_code, part in passages(text) if is_code] == code
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
+    )
+)
+def test_json_that_is_laid_out_is_the_same_json(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, separators=(",", ":"))):
+        assert json.loads(laid_out(text)) == value
+        assert "".join(laid_out(text).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "text", ["{no json}", "[1, 2", "{} {}", "plain", "", "[" * 30 + "]" * 30, f"[{'1,' * 100_000}1]"]
+)
+def test_what_is_no_json_or_not_for_people_stays_as_it_is(text: str) -> None:
+    assert laid_out(text) == text
 
 
 @pytest.fixture(scope="module")

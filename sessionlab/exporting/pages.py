@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from datetime import UTC
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from sessionlab.exporting.telling import (
     duration,
     facts,
     heading,
+    laid_out,
     message_notes,
     moment,
     visible,
@@ -37,6 +39,8 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "templates")
 # Longer texts than this are folded; a browser's own search opens what is folded.
 _OPEN_LINES, _OPEN_CHARACTERS = 16, 1_600
 _TITLE = 160
+# What begins a fence of Markdown, also within a list; behind backticks there may be none.
+_FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
 
 
 class Pages:
@@ -86,13 +90,46 @@ def _environment() -> Environment:
         arguments=arguments,
         call_notes=call_notes,
         message_notes=message_notes,
+        passages=passages,
         counted=counted,
         turn_notes=_turn_notes,
         is_short=_is_short,
         line_count=_line_count,
     )
-    environment.filters.update(visible=visible, moment=lambda at: moment(at, UTC), title=_title)
+    environment.filters.update(visible=visible, laid_out=laid_out, moment=lambda at: moment(at, UTC), title=_title)
     return environment
+
+
+def passages(text: str) -> list[tuple[bool, str]]:
+    r"""Return a text in passages, each with whether it is code in a fence, which stays around it.
+
+    >>> passages("So:\n```sh\nls\n```\nDone.")
+    [(False, 'So:\n'), (True, '```sh\nls\n```\n'), (False, 'Done.')]
+    """
+    if "```" not in text and "~~~" not in text:
+        return [(False, text)]
+    found: list[tuple[bool, str]] = []
+    lines: list[str] = []
+    fence = ""
+
+    def end(*, is_code: bool) -> None:
+        if lines:
+            found.append((is_code, "".join(lines)))
+            lines.clear()
+
+    for line in re.split(r"(?<=\n)", text):
+        if fence:
+            lines.append(line)
+            if line.strip().startswith(fence) and not line.strip(f" \t\n{fence[0]}"):
+                end(is_code=True)
+                fence = ""
+        else:
+            if begin := _FENCE.match(line):
+                end(is_code=False)
+                fence = begin[1]
+            lines.append(line)
+    end(is_code=bool(fence))  # one that is not closed goes on to the end
+    return found
 
 
 def _title(text: str | None) -> str:

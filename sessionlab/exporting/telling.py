@@ -95,6 +95,51 @@ def as_json(value: Any) -> str:
     return json.dumps(value) if any("\ud800" <= letter <= "\udfff" for letter in text) else text
 
 
+# Longer and deeper JSON is read by no person, and deep JSON would become many times as long.
+_MOST_LAID_OUT, _MOST_DEEP = 200_000, 20
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]\s*[\]}]|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def laid_out(text: str) -> str:
+    """Return JSON with its members on lines of their own, its numbers and names as they are written; or any other text.
+
+    >>> print(laid_out('{"size": 1e3, "tags": [], "at": [1.0, null]}'))
+    {
+      "size": 1e3,
+      "tags": [],
+      "at": [
+        1.0,
+        null
+      ]
+    }
+    """
+    if text[:1] not in ("{", "[") or len(text) > _MOST_LAID_OUT:
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    parts: list[str] = []
+    depth = 0
+    for piece in _PIECE.findall(text):
+        if piece in ("{", "["):
+            depth += 1
+            if depth > _MOST_DEEP:
+                return text
+        elif piece in ("}", "]"):
+            depth -= 1
+        new_line = f"\n{'  ' * depth}"
+        if piece in ("{", "[", ","):
+            parts += (piece, new_line)
+        elif piece in ("}", "]"):
+            parts += (new_line, piece)
+        elif piece == ":":
+            parts.append(": ")
+        else:
+            parts.append("".join(piece.split()) if piece[0] in "{[" else piece)
+    return "".join(parts)
+
+
 # Letters that have no form of their own, or that turn the reading direction of what follows them.
 _COLOURS = re.compile("\x1b\\[[0-9;:]*m")
 _CONTROLS = [code for code in range(0x20) if chr(code) not in "\t\n"]
