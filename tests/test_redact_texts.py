@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted_secrets import planted
 
@@ -93,6 +93,53 @@ def test_what_has_a_secret_has_a_hint_too_so_that_the_quick_look_misses_none(
         text = json.dumps({"a": text}) if as_json else text
         hinted = pc.match_substring_regex(pa.array([text], pa.large_string()), hint_pattern(homes))[0].as_py()
         assert hinted or finder(*homes).redacted(text) == text
+
+
+# What stands before, in and after a name with its value, and what only looks like it.
+_CALLED = [
+    "password",
+    "DB_PASS",
+    "api_key",
+    "API-KEY",
+    "Token",
+    "encryption_key",
+    "client_secret",
+    "credentials",
+    "pwd",
+]
+_BITS = [
+    "=",
+    ": ",
+    '": "',
+    " => ",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    " ",
+    "&",
+    "?",
+    "_",
+    "x",
+    "A1",
+    "0123456789abcdef" * 2,
+    "K\u0130",
+]
+_PATHS = ["C:\\Users\\ada", "C:/Users/ada/x", "-I", ":/", ":\\\\", "Users\\", "sk-", "sk-ant-", "value: "]
+
+
+_PLANTED = st.builds(lambda seed, name: planted(seed)[name][0], SEEDS, st.sampled_from(NAMES))
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(_PLANTED | st.sampled_from([*_CALLED, *_BITS, *_PATHS]) | st.text(max_size=6), max_size=24).map("".join)
+)
+@example('database_pass = "abcd 1234"; x?amp;redis_pass=abcd1234&y')
+def test_a_rule_that_looks_near_its_hints_alone_finds_what_it_would_find_in_the_whole_text(text: str) -> None:
+    for rule in rules():
+        near = [match.span() for match in rule.matches(text, text.lower())]
+        assert near == [match.span() for match in rule.pattern.finditer(text)], rule.pattern.pattern
 
 
 def noise(letters: str, count: int, seed: int = 1) -> str:

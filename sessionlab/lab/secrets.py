@@ -13,9 +13,10 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sessionlab.lab.coloured import Coloured
 from sessionlab.lab.members import STRING, Place, as_json, is_json
@@ -54,13 +55,36 @@ class Rule:
     near: str | None
     named: bool
     pattern: re.Pattern[str]
+    places: re.Pattern[str] | None
+    within: int
     source: str
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield from where to where a secret of this rule is in the text."""
-        for match in self.pattern.finditer(text):
+    def spans(self, text: str, lowered: str) -> Iterator[tuple[int, int]]:
+        """Yield from where to where a secret of this rule is in the text.
+
+        Args:
+            text: The text.
+            lowered: The same in lower case.
+        """
+        for match in self.matches(text, lowered):
             names = [name for name in ("secret", "quoted") if match.re.groupindex.get(name) and match[name] is not None]
             yield match.span(names[0] if names else 0)
+
+    def matches(self, text: str, lowered: str) -> Iterator[re.Match[str]]:
+        """Yield what the pattern finds in the text; where a hint must be near, it is tried there alone."""
+        if self.places is None or len(lowered) != len(text):  # a few letters are two in lower case
+            yield from self.pattern.finditer(text)
+            return
+        start = 0
+        for place in self.places.finditer(lowered):
+            start = max(start, place.start() - self.within)
+            while start <= place.start():
+                match = self.pattern.match(text, start)
+                if match is None:
+                    start += 1
+                else:
+                    yield match
+                    start = match.end()
 
 
 @cache
@@ -68,16 +92,21 @@ def rules() -> tuple[Rule, ...]:
     """Return the rules of `secrets.toml` in their order."""
     with open(os.path.join(os.path.dirname(__file__), "secrets.toml"), "rb") as file:
         table = tomllib.load(file)["rule"]
-    return tuple(
-        Rule(
-            kind=row["kind"],
-            hints=tuple(row["hints"]),
-            near=row.get("near"),
-            named=row.get("named", False),
-            pattern=re.compile(_written_out(row["pattern"])),
-            source=row["source"],
-        )
-        for row in table
+    return tuple(map(_rule, table))
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    near, after = row.get("near"), row.get("after")
+    hints = "|".join(map(re.escape, row["hints"]))
+    return Rule(
+        kind=row["kind"],
+        hints=tuple(row["hints"]),
+        near=near if after is None else f"(?:{hints}){after}",
+        named=row.get("named", False),
+        pattern=re.compile(_written_out(row["pattern"])),
+        places=None if after is None else re.compile(f"(?:{hints})(?={after})"),
+        within=row.get("within", 0),
+        source=row["source"],
     )
 
 
@@ -150,20 +179,25 @@ class Finder:
         if not text:
             return text
         coloured = Coloured(text)
-        lowered = coloured.text.lower()
+        text = coloured.text
+        lowered = text.lower()
         for rule in _without_homes():
             if rule.named and not has_names:
                 continue
             for hint in rule.hints:  # a generator would take longer than what it does
                 if hint in lowered:
-                    self._replace_all(coloured, rule.kind, rule.spans(coloured.text))
+                    if coloured.text is not text:
+                        text = coloured.text
+                        lowered = text.lower()
+                    self._replace_all(coloured, rule.kind, rule.spans(text, lowered))
                     break
-        lowered = coloured.text.lower()  # anew: mostly the rules have left none of them
+        lowered = coloured.text.lower()  # mostly the rules have left none of the folders
         if any(end in lowered for end in self._ends):
             self._replace_all(coloured, "home", (match.span() for match in self._homes.finditer(coloured.text)))
         for rule in _homes():
+            lowered = coloured.text.lower()
             if any(hint in lowered for hint in rule.hints):
-                self._replace_all(coloured, rule.kind, rule.spans(coloured.text))
+                self._replace_all(coloured, rule.kind, rule.spans(coloured.text, lowered))
         return coloured.whole()
 
     def _replace_all(self, coloured: Coloured, kind: str, spans: Iterable[tuple[int, int]]) -> None:
