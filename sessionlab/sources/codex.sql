@@ -237,14 +237,14 @@ placed as (
 )
 
 -- name: made
-select
-    line_key,
-    file_key,
-    max(case when is_start then line_key end) over (
-        partition by file_key order by line_key rows between unbounded preceding and current row
-    ) as run_key
-from placed
-where mark = 'made'
+    select
+        line_key,
+        file_key,
+        max(case when is_start then line_key end) over (
+            partition by file_key order by line_key rows between unbounded preceding and current row
+        ) as run_key
+    from placed
+    where mark = 'made'
 
 -- name: configs
 select
