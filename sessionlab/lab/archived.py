@@ -18,6 +18,7 @@ from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import in_pieces, refuse_interrupt, roll_back, script, show_as
 from sessionlab.lab.incoming import INCOMING, TEXTS, Kind
 from sessionlab.lab.keyed import RANGE, RANGE_ALONE, TRIES
+from sessionlab.lab.selecting import no_rows
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.sources import Source, all_sources
 from sessionlab.store.archiving import KEY_BITS
@@ -25,8 +26,9 @@ from sessionlab.store.gate import gate_of
 
 if TYPE_CHECKING:
     from sessionlab.lab.attach import Attachment
-    from sessionlab.lab.engine import Columns, Engine
+    from sessionlab.lab.engine import Engine
     from sessionlab.lab.keyed import KeyedCopy
+    from sessionlab.lab.selecting import Columns
 
 _Result = TypeVar("_Result")
 
@@ -160,7 +162,7 @@ class Archive:
                 raise _ArchiveChangedError
             parts.append(part.drop_columns("revision"))
             self._attachment.give_way()
-        return pa.concat_tables(parts) if parts else _no_rows(columns)
+        return pa.concat_tables(parts) if parts else no_rows(columns)
 
     def retried(self, work: Callable[[], _Result]) -> _Result:
         """Do `work` on the attached store, and again with a new list of sessions while somebody replaces some."""
@@ -240,7 +242,7 @@ class ArchiveCopy(Copy):
 
     def __init__(self, engine: Engine, source: Source, path: str, schema: str, archive: Archive) -> None:
         self.source = source
-        self.sessions = _no_rows([*_HELD, *SESSION])
+        self.sessions = no_rows([*_HELD, *SESSION])
         self._shown = self.sessions
         self._made_of: tuple[pa.Table, frozenset[str]] | None = None
         self._archive = archive
@@ -348,11 +350,6 @@ def _with_config(turns: pa.Table, names: Texts) -> pa.Table:
         known = keys.is_valid().to_numpy()
         turns = turns.append_column(name, names.pick(name, keys.fill_null(-1).to_numpy(), known))
     return turns
-
-
-def _no_rows(columns: Columns) -> pa.Table:
-    kinds = {"bigint": pa.int64(), "double": pa.float64(), "varchar": pa.large_string()}
-    return pa.schema([(name, kinds[kind]) for name, kind in columns]).empty_table()
 
 
 def claims_of(archives: Collection[Archive], source: str) -> list[pa.Table]:

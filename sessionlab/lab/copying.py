@@ -63,6 +63,7 @@ class Copy(ABC):
         self.unpriced: set[tuple[str | None, str]] = set()
         self._ids: tuple[int, frozenset[str]] = (-1, frozenset())
         self._waiting: dict[str, pa.Table] = {}
+        self._nulls: dict[str, tuple[int, Mapping[str, pa.Scalar]]] = {}
         self._create()
 
     def __repr__(self) -> str:
@@ -173,6 +174,21 @@ class Copy(ABC):
             rows = self._engine.narrow.execute(f"select session_id from {self.schema}.session").fetchall()
             self._ids = (self.version, frozenset(row[0] for row in rows))
         return self._ids[1]
+
+    def same_in_all_rows(self, frame: str) -> Mapping[str, pa.Scalar]:
+        """Return columns of a frame that have one value throughout: the tool, and what was seen to be NULL."""
+        version, nulls = self._nulls.get(frame, (-1, {}))
+        return {**(nulls if version == self.version else {}), "source": pa.scalar(self.source.name, pa.large_string())}
+
+    def note_what_is_null(self, frame: str, table: pa.Table) -> None:
+        """Note which columns of all rows of a frame are NULL throughout."""
+        version, known = self._nulls.get(frame, (-1, {}))
+        found = {
+            name: pa.scalar(None, column.type)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if column.null_count == table.num_rows
+        }
+        self._nulls[frame] = self.version, {**(known if version == self.version else {}), **found}
 
     def places(self) -> list[tuple[str, list[str] | None]]:
         """Return what users know the history by: the file, or each folder with the files in it."""

@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import duckdb
 
 from sessionlab.errors import HistoryFileError, MissingPartError
 from sessionlab.lab.private import PrivateFolder
+from sessionlab.lab.selecting import Columns, fetch_given, given_by, selecting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +29,6 @@ _NO_BAR = "set enable_progress_bar = false"
 
 # The size of DuckDB's own row groups.
 _PIECE_ROWS = 122_880
-
-Columns = Sequence[tuple[str, str]]
 
 
 @cache
@@ -108,7 +107,7 @@ class Engine:
         columns: Columns,
         values: dict[str, int],
         *,
-        optional: Collection[str] = (),
+        may_lack: bool = False,
     ) -> pa.Table:
         """Return the rows of a SELECT over the attached file as Arrow, cast to the given types.
 
@@ -119,18 +118,18 @@ class Engine:
                 all its digits.
             columns: The names and DuckDB types of its columns.
             values: Of the names in the text.
-            optional: Columns that the SELECT may leave out; they are NULL then.
+            may_lack: The SELECT, which is the same at every call, may leave columns out; they are NULL then.
         """
         text = re.sub(
             r"\breal\((\w+)\)", r"case when \1 is not null then format('%!.17g', \1) end", _filled(sql, values)
         )
-        sql = selecting("sqlite_query('history', $1)", columns, optional)
-        return self.reader.execute(sql, [text]).to_arrow_table()
+        rows = f"sqlite_query('history', {literal(text)})"
+        if may_lack:
+            return fetch_given(self.reader, sql, rows, columns)
+        return self.reader.execute(selecting(rows, columns)).to_arrow_table()
 
     @contextlib.contextmanager
-    def scanned(
-        self, sql: str, columns: Columns, values: dict[str, int], *, optional: Collection[str] = ()
-    ) -> Iterator[pa.RecordBatchReader]:
+    def scanned(self, sql: str, columns: Columns, values: dict[str, int]) -> Iterator[pa.RecordBatchReader]:
         """Give what `fetch` returns while it is read, piece by piece: DuckDB scans, which is quicker for whole tables.
 
         Rows that are only added are the same in every snapshot, so the scan may be parallel.
@@ -139,7 +138,8 @@ class Engine:
         scanner = self.reader.cursor()  # of its own, since the next statement would end the reading
         try:
             scanner.execute(f"use history; set sqlite_disable_multithreaded_scans = false; {_NO_BAR}")
-            yield scanner.execute(selecting(f"({text})", columns, optional)).to_arrow_reader(_PIECE_ROWS)
+            given = given_by(scanner, sql, f"({text})")
+            yield scanner.execute(selecting(f"({text})", columns, given)).to_arrow_reader(_PIECE_ROWS)
         finally:
             scanner.close()
             self.reader.execute("set sqlite_disable_multithreaded_scans = true")
@@ -174,15 +174,6 @@ def _filled(sql: str, values: dict[str, int]) -> str:
     for name, value in values.items():
         sql = re.sub(rf":{name}\b", str(int(value)), sql)
     return sql
-
-
-def selecting(rows: str, columns: Columns, optional: Collection[str] = ()) -> str:
-    """Return a SELECT of rows with their columns cast to the given types; an optional one that they lack is NULL."""
-    casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in columns)
-    nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in columns if name in optional)
-    if nulls:
-        rows = f"(select * from {rows} union all by name select {nulls} where false)"
-    return f"select {casts} from {rows}"
 
 
 def in_pieces(table: pa.Table) -> pa.Table:

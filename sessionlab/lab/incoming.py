@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sessionlab.lab.engine import Columns
+from sessionlab.lab.selecting import Columns
 
 Kind = Literal["message", "tool_call"]
 
@@ -14,6 +14,10 @@ _TOKENS: Columns = [
     for name in (
         "input", "output", "cache_read_input", "cache_creation_input", "cache_creation_1h_input", "reasoning_output")
 ]  # fmt: skip
+# What a source leaves out is NULL in every row.
+# origin: the file of a session, where a history is of several. claim: by what name a turn is the same in another file.
+# cache_creation_1h_input_tokens: of what was written to the cache, what was for an hour; NULL where that is not told
+# apart.
 INCOMING: dict[str, Columns] = {
     "session": [
         ("session_key", _KEY),
@@ -74,11 +78,6 @@ INCOMING: dict[str, Columns] = {
         ("reported_cost_usd", "double"),
     ],
 }  # fmt: skip
-# Columns that a source may leave out, which is the same as NULL in every row.
-# origin: the file of a session, where a history is of several. claim: by what name a turn is the same in another file.
-# cache_creation_1h_input_tokens: of what was written to the cache, what was for an hour; NULL where that is not told
-# apart.
-OPTIONAL = frozenset({"origin", "claim", "cache_creation_1h_input_tokens"})
 TEXTS: dict[Kind, Columns] = {
     "message": [("message_key", _KEY), ("content", "varchar"), ("reasoning", "varchar")],
     "tool_call": [("tool_call_key", _KEY), ("arguments", "varchar")],

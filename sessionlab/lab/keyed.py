@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from sessionlab.errors import HistoryFileError
 from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import refuse_interrupt
-from sessionlab.lab.incoming import GIVEN, INCOMING, OPTIONAL, STATE, TEXTS, Kind
+from sessionlab.lab.incoming import GIVEN, INCOMING, STATE, TEXTS, Kind
 from sessionlab.lab.texts import Texts, in_order
 from sessionlab.store.gate import gate_of
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from sessionlab.lab.attach import Attachment
-    from sessionlab.lab.engine import Columns, Engine
+    from sessionlab.lab.engine import Engine
+    from sessionlab.lab.selecting import Columns
     from sessionlab.sources import KeyedSource
 
 RANGE = 20_000
@@ -158,7 +159,7 @@ class KeyedCopy(Copy):
         after = -1 if self._state is None else self._state[1]
         # The state and the sessions, which change, come from one statement and so from one snapshot.
         sql = f"select a.*, b.* from ({self.source.state}) a left join ({self.source.facts['session']}) b on true"
-        rows = self._fetch(sql, [*STATE, *INCOMING["session"]], after=after)
+        rows = self._fetch(sql, [*STATE, *INCOMING["session"]], may_lack=True, after=after)
         if rows.num_rows == 0 or any(rows.column(i)[0].as_py() is None for i in range(3)):
             raise HistoryFileError(f"{self.path!r} is a damaged store: it has lost its counter. Restore a backup.")
         state = tuple(rows.column(i)[0].as_py() for i in range(3))
@@ -218,13 +219,13 @@ class KeyedCopy(Copy):
                 continue
             values = {"after": after, "until": end}
             if is_scan:
-                with self._engine.scanned(self.source.facts[table], columns, values, optional=OPTIONAL) as pieces:
+                with self._engine.scanned(self.source.facts[table], columns, values) as pieces:
                     if table in _STREAMED:
                         self._engine.ingest(table, self.schema, self._streamed(table, pieces, end))
                         continue
                     rows = in_order(pieces.read_all(), columns[0][0])
             else:
-                rows = self._fetch(self.source.facts[table], columns, **values)
+                rows = self._fetch(self.source.facts[table], columns, may_lack=True, **values)
             if not rows.num_rows:
                 continue
             self._note(table, rows, end)
@@ -300,5 +301,5 @@ class KeyedCopy(Copy):
         is_same_file = self._attachment.gate.identity == self._file
         return state is not None and is_same_file and (found[0], found[2]) == (state[0], state[2])
 
-    def _fetch(self, sql: str, columns: Columns, **values: int) -> pa.Table:
-        return self._engine.fetch(sql, columns, values, optional=OPTIONAL)
+    def _fetch(self, sql: str, columns: Columns, *, may_lack: bool = False, **values: int) -> pa.Table:
+        return self._engine.fetch(sql, columns, values, may_lack=may_lack)

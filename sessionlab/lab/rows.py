@@ -81,16 +81,27 @@ def _narrow_rows(
     chosen_names = {column.name for column in chosen}
     needed = {name: texts[name] for name in sorted(texts) if name in query.text_conditions or name in chosen_names}
     keys = sorted({text.key for text in needed.values()} - {"_key"})
-    narrow = [f'"{column.name}"' for column in chosen if column.text is None]
+    narrow = [column.name for column in chosen if column.text is None]
     where, values = _where(copy, query)
     order = ""
+    given = {name: f'"{name}"' for name in ("_key", *keys, *narrow)}
     if query.limit is not None:
-        narrow.append(f"{frame.time} as _time")
+        given["_time"] = f"{frame.time} as _time"
         if not query.text_conditions:
             order = f" order by _time desc nulls last, _key desc limit {query.limit}"
-    columns = ", ".join(["_key", *keys, *narrow])
+    same = {name: value for name, value in copy.same_in_all_rows(frame.name).items() if name in narrow}
+    columns = ", ".join(sql for name, sql in given.items() if name not in same)
     sql = f"select {columns} from {copy.schema}.{frame.name}{where}{order}"
-    return in_order(run(engine, sql, values), "_key"), needed
+    table = in_order(run(engine, sql, values), "_key")
+    if not where and query.limit is None:
+        copy.note_what_is_null(frame.name, table)
+    return _with_same(table, list(given), same), needed
+
+
+def _with_same(table: pa.Table, names: Sequence[str], same: Mapping[str, pa.Scalar]) -> pa.Table:
+    """Return a table with columns of one value, made here rather than row by row in DuckDB."""
+    values = [pa.repeat(same[name], table.num_rows) if name in same else table.column(name) for name in names]
+    return pa.table(values, names)
 
 
 def _with_texts(copy: Copy, table: pa.Table, needed: Mapping[str, Text]) -> pa.Table:

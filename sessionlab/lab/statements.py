@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sessionlab.lab.engine import Columns, in_pieces, literal, quoted, roll_back, script, selecting, show_as
-from sessionlab.lab.incoming import OPTIONAL
+from sessionlab.lab.engine import in_pieces, literal, quoted, roll_back, script, show_as
+from sessionlab.lab.selecting import Columns, fetch_given, no_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,12 +60,12 @@ class Statements:
             self._reader.execute(self._source.statements[section])
 
     def fetch(self, section: str, columns: Columns) -> pa.Table:
-        """Return the rows of a section, cast to the given types; what it may leave out is NULL, and itself too."""
-        if section not in self._source.statements:
-            nothing = ", ".join(f'null::{kind} as "{name}"' for name, kind in columns)
-            return self._reader.execute(f"select {nothing} where false").to_arrow_table()
-        sql = selecting(f"({self._source.statements[section]})", columns, OPTIONAL)
-        return self._reader.execute(sql).to_arrow_table()
+        """Return the rows of a section, cast to the given types.
+
+        A column that it leaves out is NULL, and where there is no such section there are no rows.
+        """
+        text = self._source.statements.get(section)
+        return no_rows(columns) if text is None else fetch_given(self._reader, text, f"({text})", columns)
 
 
 def file_id(path: str) -> str:

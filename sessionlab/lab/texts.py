@@ -23,17 +23,19 @@ class Texts:
         self.columns = columns
         self.until = -1
         self._parts: list[pa.Table] = []
-        self._keys: NDArray[np.int64] | None = None
+        self._keys: NDArray[np.int64] = np.empty(0, np.int64)  # of all rows, and room for more
+        self._count = 0
         self._whole: pa.Table | None = None
 
     def __len__(self) -> int:
-        return sum(part.num_rows for part in self._parts)
+        return self._count
 
     def append(self, part: pa.Table) -> None:
         """Add rows with larger keys. Small parts are joined now and then, so that there are never many."""
-        self._keys = self._whole = None
         if part.num_rows == 0:
             return
+        self._whole = None
+        self._note_keys(part.column(0).to_numpy())
         self._parts.append(part)
         while len(self._parts) > 1 and self._parts[-2].num_rows <= self._parts[-1].num_rows:
             last = self._parts.pop()
@@ -77,10 +79,18 @@ class Texts:
             return table.column(column)
         return _take(table.column(column), *self._places(keys, known))
 
+    def _note_keys(self, keys: NDArray[np.int64]) -> None:
+        """Add keys behind those that are there, which are not copied for a few more."""
+        count = self._count + len(keys)
+        if count > len(self._keys):
+            room = np.empty(max(count, len(self._keys) * 3 // 2), np.int64)
+            room[: self._count] = self._own_keys()
+            self._keys = room
+        self._keys[self._count : count] = keys
+        self._count = count
+
     def _own_keys(self) -> NDArray[np.int64]:
-        if self._keys is None:
-            self._keys = np.concatenate([part.column(0).to_numpy() for part in self._parts])
-        return self._keys
+        return self._keys[: self._count]
 
     def _places(
         self, keys: NDArray[np.int64], known: NDArray[np.bool_] | None

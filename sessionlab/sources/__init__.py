@@ -61,8 +61,8 @@ class KeyedSource(Source):
     """A tool whose rows are only added, with keys that rise in the order of commits; only new ones are read again.
 
     Attributes:
-        facts: A SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in words that both
-            SQLite and DuckDB understand. It takes the rows of `:after < key <= :until`.
+        facts: A SELECT for each table of facts, with columns that `lab/incoming.py` lists (the others are NULL), in
+            words that both SQLite and DuckDB understand. It takes the rows of `:after < key <= :until`.
         texts: The same for the wide texts: `message` gives key, content and reasoning, `tool_call` key and arguments.
         given: A SELECT of key and id of the messages that have an id of their own, for who needs no more of them.
         state: A SELECT of one row: the file's identity, its largest key, and a number that rises when rows go.
@@ -107,9 +107,10 @@ class WholeSource(Source):
             Such texts need no statement.
         statements: What DuckDB runs over them. `prepare` comes first and may make tables in `raw`. `message_text` and
             `tool_call_text` give one row for each row of the facts. Before the facts comes `prepare_facts`, then one
-            SELECT for each table of facts, with the columns that `lab/incoming.py` lists, in the order of its keys,
-            and `problem`: the record and the reason of everything that could not be read. `raw.file_id()` is a short
-            name of the file, for ids that two files might share; what else there is for all says `lab/statements.sql`.
+            SELECT for each table of facts, in the order of its keys, with those of the columns that `lab/incoming.py`
+            lists which the tool knows of (the others are NULL), and `problem`: the record and the reason of everything
+            that could not be read. `raw.file_id()` is a short name of the file, for ids that two files might share;
+            what else there is for all says `lab/statements.sql`.
         side_files: What else may be read, if it is there.
     """
 
@@ -152,8 +153,9 @@ class TreeSource(Source):
             ended_at (of its records); `raw.claimed` with claim and session_id: the turns and message ids that an
             archive that is open beside these files holds.
 
-            For the facts come `prepare_facts`, one SELECT for each table of facts, with the columns that
-            `lab/incoming.py` lists (`OPTIONAL` ones may be left out), and `problem`: file_key, line, record, reason.
+            For the facts come `prepare_facts`, one SELECT for each table of facts, with those of the columns that
+            `lab/incoming.py` lists which the tool knows of (the others are NULL), and `problem`: file_key, line,
+            record, reason.
             Keys of facts are line keys, or line keys plus a number below 65,536; files come in the order of their
             first records.
 

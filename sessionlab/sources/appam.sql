@@ -490,17 +490,11 @@ select
     r.session_key,
     r.session_id,
     r.id as native_id,
-    null as name,
     r.agent_name,
-    null as directory,
-    null as git_root,
-    null as parent_session_id,
-    null as conversation_id,
     r.started_at,
     -- An update of an ended session writes its old end, so the later of the two it is.
     greatest(r.updated_at, r.ended_at) as updated_at,
     r.ended_at,
-    null as archived_at,
     case
         when u.request_count is null then r.metadata
         when r.metadata is null then json_object('request_count', u.request_count)::varchar
@@ -515,19 +509,7 @@ order by session_key
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
-    null as provider_name,
-    null as api_base,
-    model as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
+    model as request_model
 from raw.config
 order by model_config_key
 
@@ -543,7 +525,6 @@ select
     c.session_key * 2147483648 as session_usage_key,
     c.session_key,
     r.started_at,
-    null as provider_name,
     case when not coalesce(t.has_unknown, false) then r.model end as model,
     c.input_tokens,
     c.output_tokens,
@@ -572,7 +553,6 @@ select
     case when p.n > 0 then p.message_key - 1 end as parent_key,
     p.prompt_key,
     coalesce(p.turn_key, a.turn_key) as turn_key,
-    null as invocation_key,
     p.role,
     case when not p.is_object then 'context' when p.is_continuation and p.role = 'user' then 'note' else 'message' end
         as kind,
@@ -596,20 +576,15 @@ select
     p.session_key,
     p.turns - 1 as turn_index,
     case when p.prompts > 0 then p.prompts - 1 end as exchange_index,
-    null as invocation_key,
     -- Another run may have used another model, and nothing says so.
     case when p.prompts < 2 then k.model_config_key end as model_config_key,
     case when p.prompts < 2 and k.model_config_key is not null then 'only' else 'unknown' end as model_config_status,
     p.prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
     p.created_at as started_at,
-    null as duration_us,
-    null as response_model,
     case when p.has_calls or s.has_calls then 'tool_call' when coalesce(s.status, p.status) = 'failed' then 'error' end
         as finish_reason,
     coalesce(s.status, p.status) as finish_reason_raw,
-    null as error_type,
     c.input_tokens,
     c.output_tokens,
     c.cache_read_input_tokens,
@@ -632,7 +607,6 @@ select
     tool_call_index,
     tool_call_id,
     turn_key,
-    null as invocation_key,
     coalesce(tool_name, '') as tool_name,
     created_at as started_at
 from raw.call
@@ -644,7 +618,6 @@ select
     a.tool_call_key,
     case when l.is_error then 'error' else 'ok' end as status,
     l.is_error::bigint as is_error,
-    null as exit_code,
     l.duration_us
 from raw.answer a
 join raw.line l using (message_key)

@@ -369,11 +369,9 @@ select
         else raw.file_id() || ':' || k.id
     end as session_id,
     k.id as native_id,
-    null as name,
     'atuin' as agent_name,
     s.directory,
     s.git_root,
-    null as parent_session_id,
     s.server_session_id as conversation_id,
     -- The id is made when the program is opened, the row is written at the end of the first exchange.
     case
@@ -382,7 +380,6 @@ select
         else k.written_at
     end as started_at,
     raw.moment(s.updated_at) as updated_at,
-    null as ended_at,
     raw.moment(s.archived_at) as archived_at,
     m.metadata
 from (
@@ -437,24 +434,12 @@ select
     l.turn_index,
     q.prompt_index as exchange_index,
     l.invocation_key,
-    null as model_config_key,
     'unknown' as model_config_status,
     l.prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
     l.created_at as started_at,
-    null as duration_us,
-    null as response_model,
     case when f.turn_key is not null then 'tool_call' end as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
-    null as input_tokens,
-    null as output_tokens,
-    null as cache_read_input_tokens,
-    null as cache_creation_input_tokens,
-    null as reasoning_output_tokens,
-    'missing' as usage_quality,
-    null as reported_cost_usd
+    'missing' as usage_quality
 from raw.line l
 left join raw.counted q on q.event_key = l.prompt_key
 left join raw.stopped f on f.turn_key = l.event_key

@@ -84,60 +84,90 @@ join raw.distinct_config d
     and d.stop_words is not distinct from k.stop_words
 group by all;
 
-create table raw.placed as
+create table raw.sorted as
 select
     id,
     session_key,
     coalesce(role, '') as role,
-    mark,
-    row_number() over before - 1 as n,
-    lag(id) over (partition by session_key order by id) as parent_id,
-    case when first_value(role) over before = 'system' then 1 else 0 end as systems,
-    max(case when role = 'user' then id end) over before as user_id,
-    count(*) filter (where role = 'user') over before as users,
-    count(*) filter (where role = 'assistant') over before as answers
+    mark
 from raw.line
 join raw.conversation on raw.conversation.conversation_id is not distinct from raw.line.conversation_id
-window before as (partition by session_key order by id rows between unbounded preceding and current row);
+order by session_key, id;
+
+-- Counts run through all sessions, which needs no second sorting; what comes before a session is taken off below.
+create table raw.placed as
+select
+    *,
+    row_number() over () as place,
+    lag(session_key) over () as session_before,
+    lag(id) over () as id_before,
+    last_value(case when role = 'user' then id end ignore nulls) over before as user_id,
+    count(*) filter (where role = 'user') over before as users,
+    count(*) filter (where role = 'assistant') over before as answers
+from raw.sorted
+window before as (rows between unbounded preceding and current row);
+
+create table raw.start as
+select
+    session_key,
+    place,
+    (role = 'system')::bigint as systems,
+    users - (role = 'user')::bigint as users,
+    answers - (role = 'assistant')::bigint as answers
+from raw.placed
+where session_before is distinct from session_key;
 
 -- How many rows at the beginning of a session are preamble by proof, and how many questions and answers are in it.
 create table raw.preamble as
 select
     session_key,
+    place,
     systems + pairs * 2 as length,
-    pairs
+    users + pairs as users,
+    answers + pairs as answers
 from (
     select
         session_key,
+        place,
         systems,
+        users,
+        answers,
         case when documents and late_brain then 2 when documents or brain then 1 else 0 end as pairs
     from (
         select
             session_key,
-            any_value(systems) as systems,
             bool_or(n = systems and mark = 'documents')
                 and bool_or(n = systems + 1 and mark = 'documents taken') as documents,
             bool_or(n = systems and mark = 'brain') and bool_or(n = systems + 1 and mark = 'brain taken') as brain,
             bool_or(n = systems + 2 and mark = 'brain')
                 and bool_or(n = systems + 3 and mark = 'brain taken') as late_brain
-        from raw.placed
-        where n < 5
+        from (
+            select
+                session_key,
+                mark,
+                l.place - s.place as n,
+                systems
+            from raw.placed l
+            join raw.start s using (session_key)
+            where mark is not null
+        )
         group by session_key
     )
+    right join raw.start using (session_key)
 );
 
 create view raw.row as
 select
-    l.id,
-    l.session_key,
-    l.role,
-    l.n,
-    l.parent_id,
-    l.n < p.length as is_preamble,
-    l.role = 'assistant' and l.n >= p.length as is_turn,
-    case when l.users > p.pairs then l.user_id end as prompt_id,
-    l.users - p.pairs as prompts,
-    l.answers - p.pairs as turns
+    id,
+    session_key,
+    role,
+    l.place - p.place as n,
+    case when l.place > p.place then id_before end as parent_id,
+    l.place - p.place < length as is_preamble,
+    role = 'assistant' and l.place - p.place >= length as is_turn,
+    case when l.users > p.users then user_id end as prompt_id,
+    l.users - p.users as prompts,
+    l.answers - p.answers as turns
 from raw.placed l
 join raw.preamble p using (session_key);
 
@@ -147,35 +177,19 @@ select
     raw.file_id() || ':' || coalesce(conversation_id::varchar, 'nameless') as session_id,
     conversation_id as native_id,
     name,
-    'aj' as agent_name,
-    null as directory,
-    null as git_root,
-    null as parent_session_id,
-    null as conversation_id,
-    null as started_at,
-    null as updated_at,
-    null as ended_at,
-    null as archived_at,
-    null as metadata
+    'aj' as agent_name
 from raw.conversation
 order by session_key
 
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
-    null as provider_name,
     api_base,
     model as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
     context_max_tokens,
     assistant_minimum_context_tokens,
     -- Joined by commas and not escaped. A word that holds a comma itself leaves an empty piece or looks like two.
     to_json(list_filter(string_split(stop_words, ','), lambda word: word <> '')) as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
     case when list_contains(string_split(nullif(stop_words, ''), ','), '')
         then json_object('stop_words', stop_words) end as extra
 from raw.distinct_config
@@ -192,17 +206,14 @@ select
     id as message_key,
     session_key,
     n as message_index,
-    null as given_id,
     parent_id as parent_key,
     prompt_id as prompt_key,
     case when is_turn then id end as turn_key,
-    null as invocation_key,
     role,
     'message' as kind,
     -- A template's messages cannot be told from real ones, so "no" is never known.
     case when is_preamble then 1 end as is_preamble,
-    0 as is_sidechain,
-    null as created_at
+    0 as is_sidechain
 from raw.row
 
 -- name: turn
@@ -211,25 +222,11 @@ select
     p.session_key,
     p.turns - 1 as turn_index,
     case when p.prompts > 0 then p.prompts - 1 end as exchange_index,
-    null as invocation_key,
     o.model_config_key,
     case when o.model_config_key is null then 'unknown' else 'only' end as model_config_status,
     p.prompt_id as prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
-    null as started_at,
-    null as duration_us,
-    null as response_model,
-    null as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
-    null as input_tokens,
-    null as output_tokens,
-    null as cache_read_input_tokens,
-    null as cache_creation_input_tokens,
-    null as reasoning_output_tokens,
-    'missing' as usage_quality,
-    null as reported_cost_usd
+    'missing' as usage_quality
 from raw.row p
 left join (
     select session_key, min(model_config_key) as model_config_key

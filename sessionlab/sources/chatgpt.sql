@@ -103,14 +103,9 @@ select
     p.native_id,
     p.title as name,
     'chatgpt' as agent_name,
-    null as directory,
-    null as git_root,
-    null as parent_session_id,
     p.native_id as conversation_id,
     coalesce(p.started_at, t.started_at) as started_at,
     coalesce(p.updated, t.updated_at) as updated_at,
-    null as ended_at,
-    null as archived_at,
     nullif(p.more::varchar, '{}') as metadata,
     p.path as origin
 from raw.place p
@@ -133,7 +128,6 @@ select
     parent_key,
     prompt_key,
     case when sort = 'response' then message_key else asked_key end as turn_key,
-    null as invocation_key,
     role,
     case when sort in ('said', 'response') then 'message' else sort end as kind,
     0 as is_preamble,
@@ -144,19 +138,8 @@ from raw.told
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
     'openai' as provider_name,
-    null as api_base,
-    null as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    effort as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
+    effort as reasoning_effort
 from raw.config
 
 -- name: turn
@@ -165,25 +148,15 @@ select
     t.session_key,
     t.turn_index,
     p.prompt_index as exchange_index,
-    null as invocation_key,
     c.model_config_key,
     'recorded' as model_config_status,
     t.prompt_key,
-    null as first_call_key,
     t.is_sidechain::bigint as is_sidechain,
     t.at as started_at,
-    null as duration_us,
     t.model as response_model,
     t.finish as finish_reason,
     t.stop as finish_reason_raw,
-    null as error_type,
-    null as input_tokens,
-    null as output_tokens,
-    null as cache_read_input_tokens,
-    null as cache_creation_input_tokens,
-    null as reasoning_output_tokens,
-    'missing' as usage_quality,
-    null as reported_cost_usd
+    'missing' as usage_quality
 from raw.told t
 join raw.config c on c.effort is not distinct from t.effort
 left join raw.told p on p.message_key = t.prompt_key
@@ -196,7 +169,6 @@ select
     row_number() over (partition by session_key order by message_key) - 1 as tool_call_index,
     id as tool_call_id,
     message_key as turn_key,
-    null as invocation_key,
     tool as tool_name,
     "at" as started_at
 from raw.told
@@ -209,7 +181,6 @@ select
     asked_key as tool_call_key,
     status,
     (status <> 'ok')::bigint as is_error,
-    null as exit_code,
     duration as duration_us
 from raw.told
 where asked_key is not null

@@ -319,17 +319,10 @@ select
     session_key,
     session_id,
     session_id as native_id,
-    null as name,
     'claude-code' as agent_name,
     directory,
-    null as git_root,
-    null as parent_session_id,
     given as conversation_id,
     started_at,
-    null as updated_at,
-    null as ended_at,
-    null as archived_at,
-    null as metadata,
     path as origin
 from raw.session
 
@@ -338,12 +331,8 @@ from raw.session
 select
     turn_key as message_key,
     session_key,
-    null as message_index,
     given_id,
-    null as parent_key,
-    null as prompt_key,
     turn_key,
-    null as invocation_key,
     'assistant' as role,
     'message' as kind,
     0 as is_preamble,
@@ -354,18 +343,7 @@ from raw.turn
 -- name: configs
 select
     model_config_key,
-    null as model_config_id,
     provider_name,
-    null as api_base,
-    null as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
     case when service_tier is not null or speed is not null then
         json_merge_patch('{}', json_object('service_tier', service_tier, 'speed', speed)) end as extra
 from raw.config
@@ -409,11 +387,6 @@ join raw.config c
 
 -- name: usage_turn
 select
-    null as turn_index,
-    null as exchange_index,
-    null as prompt_key,
-    null as duration_us,
-    null as finish_reason,
     {turn_columns}
 from raw.turn t
 {turn_config}
@@ -742,13 +715,10 @@ select
     coalesce(t.name, a.description) as name,
     'claude-code' as agent_name,
     s.directory,
-    null as git_root,
     case when s.is_agent then s.given else o.session_id end as parent_session_id,
     s.given as conversation_id,
     l.started_at,
     l.updated_at,
-    null as ended_at,
-    null as archived_at,
     nullif(json_merge_patch('{}', json_object(
         'git_branch', l.git_branch,
         'version', l.version,
@@ -806,7 +776,6 @@ select
     parent_key,
     prompt_key,
     turn_key,
-    null as invocation_key,
     role,
     case when sort in ('prompt', 'response', 'result', 'message') then 'message' else sort end as kind,
     0 as is_preamble,
@@ -843,7 +812,6 @@ select
     row_number() over (partition by session_key order by tool_call_key) - 1 as tool_call_index,
     call_id as tool_call_id,
     turn_key,
-    null as invocation_key,
     coalesce(tool_name, '') as tool_name,
     "at" as started_at
 from raw.call

@@ -249,19 +249,9 @@ placed as (
 -- name: configs
 select
     model_config_key,
-    null as model_config_id,
     provider_name,
-    null as api_base,
     model as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    effort as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
+    effort as reasoning_effort
 from raw.config
 
 -- name: counted
@@ -668,17 +658,8 @@ select
     session_key,
     id as session_id,
     native_id,
-    null as name,
     'codex' as agent_name,
-    null as directory,
-    null as git_root,
-    null as parent_session_id,
-    null as conversation_id,
     started_at,
-    null as updated_at,
-    null as ended_at,
-    null as archived_at,
-    null as metadata,
     path as origin
 from raw.rollout
 where file_key = session_key
@@ -688,12 +669,7 @@ where file_key = session_key
 select
     t.turn_key as message_key,
     t.session_key,
-    null as message_index,
-    null as given_id,
-    null as parent_key,
-    null as prompt_key,
     t.turn_key,
-    null as invocation_key,
     'assistant' as role,
     'message' as kind,
     0 as is_preamble,
@@ -738,11 +714,7 @@ left join raw.config c
 
 -- name: usage_turn
 select
-    null as turn_index,
-    null as exchange_index,
-    null as prompt_key,
     l.at as started_at,
-    null as finish_reason,
     {turn_columns}
 from raw.turn t
 join raw.line l on l.line_key = t.turn_key
@@ -941,13 +913,10 @@ select
     n.name,
     'codex' as agent_name,
     coalesce(m.cwd, n.cwd) as directory,
-    null as git_root,
     k.parent_id as parent_session_id,
     coalesce(m.given_session, r.native_id) as conversation_id,
     coalesce(m.started_at, n.started_at) as started_at,
     n.updated_at,
-    null as ended_at,
-    null as archived_at,
     m.metadata,
     r.path as origin
 from raw.rollout r
@@ -986,11 +955,8 @@ select
     message_key,
     session_key,
     message_index,
-    null as given_id,
-    null as parent_key,
     prompt_key,
     turn_key,
-    null as invocation_key,
     role,
     case when sort in ('prompt', 'response', 'result') then 'message' else sort end as kind,
     0 as is_preamble,
@@ -1029,7 +995,6 @@ select
     row_number() over (partition by session_key order by tool_call_key) - 1 as tool_call_index,
     call_id as tool_call_id,
     turn_key,
-    null as invocation_key,
     tool_name,
     "at" as started_at
 from raw.call

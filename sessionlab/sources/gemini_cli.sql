@@ -216,13 +216,10 @@ select
     s.summary as name,
     'gemini-cli' as agent_name,
     s.directory,
-    null as git_root,
     p.parent as parent_session_id,
     p.native_id as conversation_id,
     s.started_at,
     s.updated_at,
-    null as ended_at,
-    null as archived_at,
     nullif(json_merge_patch('{}', json_object('project_hash', p.project_hash, 'kind', p.kind)), '{}') as metadata,
     p.path as origin
 from raw.place p
@@ -248,7 +245,6 @@ select
     case when t.sort = 'result' then t.turn_key else coalesce(l.message_key, l.own_key) end as parent_key,
     t.prompt_key,
     t.turn_key,
-    null as invocation_key,
     t.role,
     case when t.sort in ('prompt', 'response', 'result') then 'message' else t.sort end as kind,
     0 as is_preamble,
@@ -281,28 +277,21 @@ select
     t.session_key,
     t.turn_index,
     case when t.prompt_key is not null then t.prompt_index end as exchange_index,
-    null as invocation_key,
     1 as model_config_key,
     'recorded' as model_config_status,
     t.prompt_key,
-    null as first_call_key,
     t.is_rewound::bigint as is_sidechain,
     t.at as started_at,
-    null as duration_us,
     s.model as response_model,
     case when len(s.calls) > 0 then 'tool_call' end as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
     -- What tools of the server put into the prompt is told apart from it, unless the total says that it is in it.
     s.tokens.input + case when s.tokens.total = s.tokens.input + s.tokens.output + coalesce(s.tokens.thoughts, 0) then 0
         else coalesce(s.tokens.tool, 0) end as input_tokens,
     -- Thoughts are paid for as output and not counted in it.
     s.tokens.output + coalesce(s.tokens.thoughts, 0) as output_tokens,
     case when s.tokens.cached <= s.tokens.input then s.tokens.cached end as cache_read_input_tokens,
-    null as cache_creation_input_tokens,
     case when s.tokens.output is not null then s.tokens.thoughts end as reasoning_output_tokens,
-    case when s.tokens.input is null and s.tokens.output is null then 'missing' else 'final' end as usage_quality,
-    null as reported_cost_usd
+    case when s.tokens.input is null and s.tokens.output is null then 'missing' else 'final' end as usage_quality
 from raw.told t
 join raw.sorted s on s.line_key = t.message_key
 where t.sort = 'response'
@@ -314,7 +303,6 @@ select
     row_number() over (partition by session_key order by tool_call_key) - 1 as tool_call_index,
     call.id as tool_call_id,
     turn_key,
-    null as invocation_key,
     coalesce(call.name, '') as tool_name,
     "at" as started_at
 from raw.call
@@ -325,8 +313,7 @@ select
     tool_call_key,
     call.status as status,
     (call.status <> 'ok')::bigint as is_error,
-    call.exit_code as exit_code,
-    null as duration_us
+    call.exit_code as exit_code
 from raw.call
 where call.status is not null
 

@@ -718,19 +718,11 @@ group by p.type;
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
     raw.provider(provider_name) as provider_name,
-    null as api_base,
     model as request_model,
     temperature,
-    null as top_p,
     max_tokens,
-    context_limit as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
+    context_limit as context_max_tokens
 from raw.config
 order by model_config_key
 
@@ -758,7 +750,6 @@ select
     t.output_tokens,
     t.cache_read_tokens as cache_read_input_tokens,
     t.cache_write_tokens as cache_creation_input_tokens,
-    null as reasoning_output_tokens,
     'final' as usage_quality,
     t.cost as reported_cost_usd
 from raw.total t
@@ -793,7 +784,6 @@ select
     parent_key,
     prompt_key,
     turn_key,
-    null as invocation_key,
     role,
     kind,
     0 as is_preamble,
@@ -808,23 +798,18 @@ select
     t.session_key,
     m.turn_index,
     case when m.prompt_key is not null then m.prompt_index end as exchange_index,
-    null as invocation_key,
     c.model_config_key,
     coalesce(u.status, 'unknown') as model_config_status,
     m.prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
     t.started_at,
     t.duration_us,
     t.inference.resolvedModel as response_model,
     case when t.is_at_limit then 'length' when t.has_calls then 'tool_call' end as finish_reason,
-    null as finish_reason_raw,
-    null as error_type,
     n.input_tokens,
     n.output_tokens,
     n.cache_read_tokens as cache_read_input_tokens,
     n.cache_write_tokens as cache_creation_input_tokens,
-    null as reasoning_output_tokens,
     case when coalesce(n.input_tokens, n.output_tokens) is null then 'missing' else 'final' end as usage_quality,
     n.cost as reported_cost_usd,
     t.id || ':' || t.started_at as claim
@@ -847,7 +832,6 @@ select
     row_number() over (partition by session_key order by tool_call_key) - 1 as tool_call_index,
     call_id as tool_call_id,
     turn_key,
-    null as invocation_key,
     coalesce(tool, '') as tool_name,
     created_at as started_at
 from raw.call
@@ -859,8 +843,7 @@ select
     tool_call_key,
     status,
     (status <> 'ok')::bigint as is_error,
-    exit_code,
-    null as duration_us
+    exit_code
 from (
     select
         * replace (case
@@ -932,15 +915,12 @@ select
     c.name,
     'goose' as agent_name,
     c.directory,
-    null as git_root,
     case
         when c.parent_id is not null then raw.session_name(c.parent_id, c.store)
         when f.session_key is not null then raw.session_name(f.id, f.store)
     end as parent_session_id,
-    null as conversation_id,
     c.created_at as started_at,
     c.updated_at,
-    null as ended_at,
     c.archived_at,
     nullif(json_merge_patch('{}', json_object(
         'session_type', c.session_type,

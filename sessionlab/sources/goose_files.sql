@@ -147,13 +147,9 @@ select
     c.name,
     'goose' as agent_name,
     c.directory,
-    null as git_root,
     case when f.session_key is not null then raw.session_name(f.id, f.store) end as parent_session_id,
-    null as conversation_id,
     c.created_at as started_at,
     c.updated_at,
-    null as ended_at,
-    null as archived_at,
     nullif(json_merge_patch('{}', json_object('schedule_id', c.schedule_id, 'copied_from', f.id)), '{}') as metadata,
     d.path as origin
 from raw.chat c

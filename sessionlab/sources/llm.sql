@@ -656,15 +656,9 @@ select
     nullif(s.native_id, '') as native_id,
     s.name,
     'llm' as agent_name,
-    null as directory,
-    null as git_root,
-    null as parent_session_id,
-    null as conversation_id,
     -- A thread is written down when its first answer is there.
     coalesce(t.started_at, raw.moment(s.created)) as started_at,
     greatest(t.updated_at, raw.moment(s.created)) as updated_at,
-    null as ended_at,
-    null as archived_at,
     case when s.forked_from is not null then json_object('forked_from', s.forked_from)::varchar end as metadata
 from raw.session s
 left join (
@@ -680,18 +674,13 @@ order by s.session_key
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
     provider_name,
-    null as api_base,
     model as request_model,
     temperature,
     top_p,
     max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
     stop_sequences,
     reasoning_effort,
-    null as system_instructions_hash,
     extra
 from raw.config
 order by model_config_key
@@ -713,7 +702,6 @@ select
         when c.sort = 'answer' then c.message_key
         when c.sort = 'result' then k.message_key
     end as turn_key,
-    null as invocation_key,
     c.role,
     case when c.sort = 'context' then 'context' else 'message' end as kind,
     (c.sort = 'system' and c.prompts = 0)::bigint as is_preamble,
@@ -734,11 +722,9 @@ select
     c.session_key,
     c.turn_index,
     case when c.prompts > 0 then c.prompts - 1 end as exchange_index,
-    null as invocation_key,
     f.model_config_key,
     'recorded' as model_config_status,
     c.prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
     r.started_at,
     r.duration_us,
@@ -754,15 +740,13 @@ select
         when lower(e.reason) in ('error', 'failed', 'malformed_function_call') then 'error'
     end as finish_reason,
     e.reason as finish_reason_raw,
-    null as error_type,
     u.input_tokens,
     u.output_tokens,
     case when u.cache_read_input_tokens <= u.input_tokens then u.cache_read_input_tokens end as cache_read_input_tokens,
     u.cache_creation_input_tokens,
     case when u.reasoning_output_tokens <= u.output_tokens then u.reasoning_output_tokens end
         as reasoning_output_tokens,
-    case when coalesce(u.input_tokens, u.output_tokens) is null then 'missing' else 'final' end as usage_quality,
-    null as reported_cost_usd
+    case when coalesce(u.input_tokens, u.output_tokens) is null then 'missing' else 'final' end as usage_quality
 from raw.counted c
 join raw.row r using (n)
 join raw.spent u using (n)
@@ -787,7 +771,6 @@ select
     row_number() over (partition by l.session_key order by l.tool_call_key) - 1 as tool_call_index,
     l.call_id as tool_call_id,
     k.message_key as turn_key,
-    null as invocation_key,
     coalesce(l.name, '') as tool_name,
     r.started_at
 from raw.call l
@@ -803,9 +786,7 @@ select
         when starts_with(r.exception, 'CancelToolCall:') then 'cancelled'
         else 'error'
     end as status,
-    (r.exception is not null)::bigint as is_error,
-    null as exit_code,
-    null as duration_us
+    (r.exception is not null)::bigint as is_error
 from raw.matched m
 join raw.reply r using (message_key)
 where m.is_last

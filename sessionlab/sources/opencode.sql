@@ -695,10 +695,8 @@ select
         when coalesce(s.parent_id, '') <> '' then raw.session_name(s.parent_id, c.store)
         when f.session_key is not null then raw.session_name(f.id, f.store)
     end as parent_session_id,
-    null as conversation_id,
     c.created_at as started_at,
     raw.moment(s.time_updated) as updated_at,
-    null as ended_at,
     raw.moment(s.time_archived) as archived_at,
     nullif(json_merge_patch('{}', json_object(
         'agent', s.agent,
@@ -716,19 +714,10 @@ order by c.session_key
 -- name: model_config
 select
     model_config_key,
-    null as model_config_id,
     raw.provider(provider_id) as provider_name,
-    null as api_base,
     model_id as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
     case when variant in ('none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max') then variant end
         as reasoning_effort,
-    null as system_instructions_hash,
     case when variant not in ('none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max')
         then json_object('variant', variant)::varchar end as extra
 from raw.config
@@ -744,7 +733,6 @@ select
     parent_key,
     prompt_key,
     turn_key,
-    null as invocation_key,
     role,
     kind,
     0 as is_preamble,
@@ -759,15 +747,12 @@ select
     t.session_key,
     m.turn_index,
     case when m.prompt_key is not null then m.prompt_index end as exchange_index,
-    null as invocation_key,
     c.model_config_key,
     case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
     m.prompt_key,
-    null as first_call_key,
     0 as is_sidechain,
     t.started_at,
     t.duration_us,
-    null as response_model,
     case
         when t.error_name = 'MessageOutputLengthError' or t.finish in ('length', 'max_tokens') then 'length'
         when t.error_name is not null and t.error_name <> 'MessageAbortedError' then 'error'
@@ -805,7 +790,6 @@ select
     row_number() over (partition by k.session_key order by p.piece_key) - 1 as tool_call_index,
     p.call_id as tool_call_id,
     t.turn_key,
-    null as invocation_key,
     coalesce(p.tool, '') as tool_name,
     coalesce(p.started_at, p.written_at) as started_at
 from raw.piece p

@@ -182,10 +182,8 @@ select
         when coalesce(c.session."parentID", '') <> '' then raw.session_name(c.session."parentID", c.store)
         when f.session_key is not null then raw.session_name(f.id, f.store)
     end as parent_session_id,
-    null as conversation_id,
     c.created_at as started_at,
     raw.moment(c.session.time.updated) as updated_at,
-    null as ended_at,
     raw.moment(c.session.time.archived) as archived_at,
     nullif(json_merge_patch('{}', json_object(
         'version', c.session.version,

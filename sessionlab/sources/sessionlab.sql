@@ -27,7 +27,6 @@ select
     parent_session_id,
     conversation_id,
     started_at,
-    null as updated_at,
     ended_at,
     archived_at,
     metadata
