@@ -201,6 +201,23 @@ def test_no_change_is_missed_however_quickly_changes_follow_each_other(tmp_path:
             assert f"{number:08d}" in lab.frame("sessions", columns=["name"]).name.tolist()
 
 
+def test_what_comes_into_the_wal_of_a_file_that_is_named_by_a_link_is_not_missed(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path = copy_of("awful_aj", tmp_path / "there" / "a.db")
+    link, store = str(tmp_path / "link.db"), str(tmp_path / "store.db")
+    os.symlink(path, link)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db, sessionlab.open(link) as lab:
+        db.execute("pragma journal_mode = wal")
+        os.utime(path, (0, 0))  # long ago
+        for number in range(3):
+            db.execute("insert into messages (role, content, conversation_id) values ('user', ?, 1)", [f"new {number}"])
+            os.utime(path + "-wal", (number, number))
+            assert f"new {number}" in lab.frame("messages").content.tolist()
+            sessionlab.import_histories(link, into=store)
+            with sessionlab.open(store) as archive:
+                assert f"new {number}" in archive.frame("messages").content.tolist()
+
+
 def test_a_snapshot_of_a_file_that_has_just_changed_has_its_texts(tmp_path: Path) -> None:
     path = copy_of("awful_aj", tmp_path / "a.db")
     with sessionlab.open(path) as lab, lab.snapshot():

@@ -48,6 +48,24 @@ def test_a_frame_sees_what_was_just_recorded_by_anybody(path: str) -> None:
             ]
 
 
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("command", ["visit", "record"])
+def test_no_commit_of_another_process_is_missed_where_this_one_records_nothing(
+    path: str, command: str, *, is_settled: bool
+) -> None:
+    """`visit` leaves no WAL and `record` keeps one; a settled file is known by its size and times alone."""
+    with helper(path) as ask:
+        ask("visit first" if command == "visit" else "open theirs")
+        with sessionlab.open(path) as lab:
+            for number in range(30):
+                if is_settled:
+                    os.utime(path, (number, number))  # its other time, which cannot be set, is that of now
+                ask(f"{command} text {number}")
+                for _ in range(2):
+                    assert contents(lab)[-1] == f"text {number}"
+                    assert lab.frame("sessions").message_count.sum() == len(lab.frame("messages"))
+
+
 def test_a_snapshot_holds_one_view_while_others_record(path: str) -> None:
     with Recorder(path) as recorder, sessionlab.open(path) as lab, helper(path) as ask:
         s = recorder.session("mine")

@@ -128,7 +128,7 @@ class Attachment:
     def commits(self) -> tuple[bytes, bytes] | None:
         """Return what changes with each commit, however quick, under the gate: closing the file drops its locks."""
         with gate_of(self.path).released():
-            return _commits_of(self.path)
+            return _commits_of(os.path.realpath(self.path))
 
     def rows(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run a SELECT of SQLite's; every column comes as text."""
@@ -319,9 +319,10 @@ def signature_of(path: str) -> Signature:
     other one. For the other two it says nothing: as root, SQLite sets their owner whenever it opens them.
     """
     found: list[Any] = []
+    real = os.path.realpath(path)  # SQLite keeps the other two beside the file itself, not beside a link to it
     for part in ("", "-wal", "-journal"):
         try:
-            status = os.stat(path + part)
+            status = os.stat(real + part)
             found.append((status.st_ino, status.st_size, status.st_mtime_ns, 0 if part else status.st_ctime_ns))
         except OSError:
             found.append(None)

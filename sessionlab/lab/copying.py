@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -196,7 +197,8 @@ class Copy(ABC):
 
     def database_files(self) -> list[str]:
         """Return the files that are read where the history is a database: itself, and those beside it."""
-        return [self.path + ending for ending in ("", "-wal", "-journal")]
+        real = os.path.realpath(self.path)
+        return [self.path, real + "-wal", real + "-journal"]
 
     def _replace(self, facts: Mapping[str, pa.Table], waiting: Collection[str] = ()) -> None:
         """Hold these facts instead of the ones that were; without the sessions that are hidden.

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.errors import HistoryFileError
+from sessionlab.lab.attach import UNSETTLED_S, age_s, signature_of
 from sessionlab.lab.copying import Copy, Need
 from sessionlab.lab.engine import refuse_interrupt
 from sessionlab.lab.incoming import GIVEN, INCOMING, STATE, TEXTS, Kind
@@ -46,6 +47,7 @@ class KeyedCopy(Copy):
     def __init__(self, engine: Engine, source: KeyedSource, path: str, schema: str, attachment: Attachment) -> None:
         self.source: KeyedSource = source
         self._state: tuple[str, int, int] | None = None
+        self._sight: object = None
         self._file: tuple[int, int] | None = None
         self._rest_until = -1
         self._calls_before_turns = False
@@ -58,6 +60,7 @@ class KeyedCopy(Copy):
     def _create(self) -> None:
         super()._create()
         self._state = None
+        self._sight = None
         self._rest_until = -1
 
     @property
@@ -90,7 +93,9 @@ class KeyedCopy(Copy):
         for _ in range(TRIES):
             if self._is_current(tables):
                 return
+            sight = self._sight_now()  # before reading, so that what is read is no older
             if self._once(lambda: self._copy_facts(tables)):
+                self._sight = sight
                 return
         raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
 
@@ -117,7 +122,10 @@ class KeyedCopy(Copy):
         raise HistoryFileError(f"{self.path!r} loses rows faster than it can be read. Try again when it is quieter.")
 
     def _is_current(self, tables: Collection[str]) -> bool:
-        """Ask the connection of a recorder in this process, if there is one; that costs next to nothing."""
+        """Return whether all that some tables need is here, in so far as that can be told without reading.
+
+        A recorder of this process can be asked; else the file is as it was, or not.
+        """
         if self._state is None:
             return False
         if tables and (self._until if tables == TURNS else self._rest_until) < self._state[1]:
@@ -129,7 +137,15 @@ class KeyedCopy(Copy):
             row = gate.peek(lambda connection: connection.execute(self.source.state).fetchone())
         except sqlite3.Error:  # reading in earnest says what is wrong
             return False
-        return row is not None and tuple(row) == self._state
+        if row is None:
+            return self._sight is not None and self._sight == self._sight_now()
+        return tuple(row) == self._state
+
+    def _sight_now(self) -> object:
+        """Return what is another thing after any commit; None while the clock is too coarse to say."""
+        signature, commits = signature_of(self.path), self._attachment.commits()
+        has_wal_index = commits is not None and commits[1] != b""
+        return (signature, commits) if has_wal_index or age_s(signature) > UNSETTLED_S else None
 
     def _once(self, work: Callable[[], bool], *, held: Kind | None = None) -> bool:
         """Do `work` on the attached file; where it fails or returns False, what was copied is given up."""
@@ -272,6 +288,8 @@ class KeyedCopy(Copy):
         return pa.RecordBatchReader.from_batches(schema, named())
 
     def _range_end(self, after: int, until: int, count: int) -> int:
+        if until - after <= count:  # there are no more messages than keys
+            return until
         rows = self._fetch(self.source.range, [("last_key", "bigint")], after=after, count=count)
         last = rows.column(0)[0].as_py()
         # Behind the last message there may be tool calls.
