@@ -145,9 +145,8 @@ class Listing:
         rows = [] if parent_id is None else [self.row_of(parent_id, source)]
         rows += [one for one in np.flatnonzero(is_child).tolist() if self.keys[one][0] == source and one != row]
         names = ("session_id", "name", "first_prompt", "turn_count")
-        some = self.table.select(names).take(pa.array([one for one in rows if one is not None], pa.int64()))
-        found: list[dict[str, Any]] = some.to_pylist()
-        return found
+        columns = self._values(names, [one for one in rows if one is not None])
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def choices(self) -> dict[str, list[tuple[str, int]]]:
         """Return for each filter with choices its values, each with how many sessions have it; the most used ones."""
@@ -230,8 +229,7 @@ class Listing:
 
     def shown(self, rows: Sequence[int]) -> list[list[Any]]:
         """Return rows as the page shows them: the values of `ROW`, times in ms, long texts cut."""
-        some = self.table.take(pa.array(rows, pa.int64()))
-        columns = {name: some.column(name).to_pylist() for name in ROW if name in COLUMNS}
+        columns = self._values([name for name in ROW if name in COLUMNS], rows)
         columns["started_at"] = [int(self.started_us[row]) // 1000 if self.has_time[row] else None for row in rows]
         columns["models"] = [", ".join(models or []) or None for models in columns["models"]]
         columns["error_count"] = self.error_count[list(rows)].tolist()
@@ -239,6 +237,16 @@ class Listing:
         for name in ("name", "first_prompt"):
             columns[name] = [short(text) for text in columns[name]]
         return [list(values) for values in zip(*(columns[name] for name in ROW), strict=True)]
+
+    def _values(self, names: Sequence[str], rows: Sequence[int]) -> dict[str, list[Any]]:
+        """Return what stands in some columns of a few rows."""
+        some = pa.array(rows, pa.int64())
+        return {
+            # Of a column in several pieces, `take` would first make one: all prompts for a page of them.
+            name: [column[row].as_py() for row in rows] if column.num_chunks > 1 else column.take(some).to_pylist()
+            for name in names
+            for column in [self.table.column(name)]
+        }
 
     def _numbers(self, name: str, unknown: float = np.nan) -> NDArray[np.float64]:
         numbers: NDArray[np.float64] = self.table.column(name).cast(pa.float64()).fill_null(unknown).to_numpy().copy()
