@@ -304,6 +304,22 @@ def test_any_choice_of_columns_gives_the_same_columns_as_the_whole_frame(lab: La
         pd.testing.assert_frame_equal(part, whole[chosen])
 
 
+def test_a_column_that_was_null_throughout_is_read_again_when_rows_have_come(path: str, recorder: Recorder) -> None:
+    s = recorder.session("one")
+    s.user("q")
+    s.assistant("a")
+    with sessionlab.open(path) as lab:
+        before = {name: [lab.frame(name, to="arrow") for _ in range(2)] for name in COLUMNS}
+        for first, again in before.values():
+            again.validate(full=True)
+            assert again.equals(first)
+        assert before["turns"][1]["finish_reason"].null_count == 1
+        s.assistant("b", finish_reason="length", usage=Usage(input_tokens=1, output_tokens=2))
+        assert lab.frame("turns", to="arrow")["finish_reason"].to_pylist() == [None, "length"]
+        assert lab.frame("turns", turn_index=1)["output_tokens"].tolist() == [2]
+        assert lab.frame("sessions")["output_tokens"].tolist() == [2]
+
+
 @names
 def test_polars_and_arrow_have_the_same_rows_and_types(lab: Lab, name: str) -> None:
     table = lab.frame(name, to="arrow")

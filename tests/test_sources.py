@@ -6,11 +6,13 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 import sessionlab
 from sessionlab import Recorder
 from sessionlab.lab.incoming import INCOMING, PROBLEM, STATE, TEXTS
+from sessionlab.lab.selecting import fetch_given, no_rows
 from sessionlab.sources import KeyedSource, Source, TreeSource, WholeSource, all_sources, sections, source_names
 
 if TYPE_CHECKING:
@@ -78,6 +80,17 @@ def test_a_source_hands_out_the_columns_that_no_row_can_lack(source: Source) -> 
         listed = re.split(r"\nfrom ", text)[0]
         for column in NEVER_NULL.get(name, {column for column, _ in columns[:1]}):
             assert re.search(rf"\b{column}\b", listed), (name, column)
+
+
+def test_what_a_select_leaves_out_is_null_and_what_it_gives_too_much_is_refused() -> None:
+    columns = [("key", "bigint"), ("name", "varchar"), ("share", "double")]
+    with duckdb.connect(config={"arrow_large_buffer_size": True}) as connection:
+        for text in ("select 'a' as name, '7' as key", "select 8 as key where false"):
+            rows = fetch_given(connection, text, f"({text})", columns)
+            assert rows.schema.equals(no_rows(columns).schema)
+            assert rows.to_pylist() == ([{"key": 7, "name": "a", "share": None}] if "7" in text else [])
+        with pytest.raises(ValueError, match=r"\['nmae'\]"):
+            fetch_given(connection, "select 1 as key, 'a' as nmae", "(select 1 as key, 'a' as nmae)", columns)
 
 
 def _statement(source: Source, name: str) -> str | None:

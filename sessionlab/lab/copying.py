@@ -64,7 +64,7 @@ class Copy(ABC):
         self.unpriced: set[tuple[str | None, str]] = set()
         self._ids: tuple[int, frozenset[str]] = (-1, frozenset())
         self._waiting: dict[str, pa.Table] = {}
-        self._nulls: dict[str, tuple[int, Mapping[str, pa.Scalar]]] = {}
+        self._same: dict[str, tuple[int, Mapping[str, pa.Scalar]]] = {}
         self._create()
 
     def __repr__(self) -> str:
@@ -177,19 +177,16 @@ class Copy(ABC):
         return self._ids[1]
 
     def same_in_all_rows(self, frame: str) -> Mapping[str, pa.Scalar]:
-        """Return columns of a frame that have one value throughout: the tool, and what was seen to be NULL."""
-        version, nulls = self._nulls.get(frame, (-1, {}))
-        return {**(nulls if version == self.version else {}), "source": pa.scalar(self.source.name, pa.large_string())}
+        """Return columns of a frame that have one value throughout: the tool, and where that was seen before."""
+        version, seen = self._same.get(frame, (-1, {}))
+        return {**(seen if version == self.version else {}), "source": pa.scalar(self.source.name, pa.large_string())}
 
-    def note_what_is_null(self, frame: str, table: pa.Table) -> None:
-        """Note which columns of all rows of a frame are NULL throughout."""
-        version, known = self._nulls.get(frame, (-1, {}))
-        found = {
-            name: pa.scalar(None, column.type)
-            for name, column in zip(table.column_names, table.columns, strict=True)
-            if column.null_count == table.num_rows
-        }
-        self._nulls[frame] = self.version, {**(known if version == self.version else {}), **found}
+    def note_what_is_same(self, frame: str, table: pa.Table) -> None:
+        """Note which columns of all rows of a frame have one value throughout."""
+        version, seen = self._same.get(frame, (-1, {}))
+        found = {name: _only_value(table.column(name)) for name in table.column_names}
+        new = {name: value for name, value in found.items() if value is not None}
+        self._same[frame] = self.version, {**(seen if version == self.version else {}), **new}
 
     def places(self) -> list[tuple[str, list[str] | None]]:
         """Return what users know the history by: the file, or each folder with the files in it."""
@@ -249,6 +246,16 @@ class Copy(ABC):
             is_much = is_piece or len(numbers) > 2 * len(names) > 0
             rows = rows.append_column(column, (names.name if is_much else names.pick)(name, numbers, known))
         return rows
+
+
+def _only_value(column: pa.ChunkedArray) -> pa.Scalar | None:
+    """Return the value that all rows have, NULL or another; None where there is no such one."""
+    if column.null_count == len(column):
+        return pa.scalar(None, column.type) if len(column) else None
+    first = column[0]
+    if column.null_count or pa.types.is_nested(column.type) or not first == column[-1] == column[len(column) // 2]:
+        return None
+    return first if pc.all(pc.equal(column, first)).as_py() else None
 
 
 def problem_row(

@@ -142,7 +142,12 @@ class KeyedCopy(Copy):
         return tuple(row) == self._state
 
     def _sight_now(self) -> object:
-        """Return what is another thing after any commit; None while the clock is too coarse to say."""
+        """Return what is another thing after any commit.
+
+        None while the clock is too coarse to say, and where a recorder of this process would have to let the file go.
+        """
+        if gate_of(self.path).is_shared:
+            return None
         signature, commits = signature_of(self.path), self._attachment.commits()
         has_wal_index = commits is not None and commits[1] != b""
         return (signature, commits) if has_wal_index or age_s(signature) > UNSETTLED_S else None

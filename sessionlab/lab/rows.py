@@ -86,7 +86,9 @@ def _narrow_rows(
     order = ""
     given = {name: f'"{name}"' for name in ("_key", *keys, *narrow)}
     if query.limit is not None:
-        given["_time"] = f"{frame.time} as _time"
+        given["_time"] = (
+            "_time"  # the frame's time as it is stored, of which DuckDB finds the latest without sorting all
+        )
         if not query.text_conditions:
             order = f" order by _time desc nulls last, _key desc limit {query.limit}"
     same = {name: value for name, value in copy.same_in_all_rows(frame.name).items() if name in narrow}
@@ -94,7 +96,7 @@ def _narrow_rows(
     sql = f"select {columns} from {copy.schema}.{frame.name}{where}{order}"
     table = in_order(run(engine, sql, values), "_key")
     if not where and query.limit is None:
-        copy.note_what_is_null(frame.name, table)
+        copy.note_what_is_same(frame.name, table)
     return _with_same(table, list(given), same), needed
 
 
@@ -144,12 +146,11 @@ def merged_configs(table: pa.Table) -> pa.Table:
     for row in table.to_pylist():
         first = found.setdefault((row["source"], row["model_config_id"]), row)
         if first is not row:
-            for name, choose in (("first_used_at", min), ("last_used_at", max)):
-                first[name] = choose((at for at in (first[name], row[name]) if at is not None), default=None)
+            for name, choose in (("first_used_at", min), ("last_used_at", max), ("_time", min)):
+                if name in first:
+                    first[name] = choose((at for at in (first[name], row[name]) if at is not None), default=None)
             for name in ("session_count", "turn_count"):
                 first[name] += row[name]
-            if "_time" in first:
-                first["_time"] = first["first_used_at"]
     return pa.Table.from_pylist(list(found.values()), schema=table.schema)
 
 

@@ -1,6 +1,7 @@
 select
     message_key as _key,
     session_key as _session_key,
+    created_at as _time,
     turn_key as _turn_key,
     facts.source() as source,
     session_id,

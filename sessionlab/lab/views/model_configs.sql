@@ -28,6 +28,7 @@ used as (
 select
     k.model_config_key as _key,
     k.model_config_key as _model_config_key,
+    u.first_used_at as _time,
     facts.source() as source,
     k.model_config_id,
     k.provider_name,

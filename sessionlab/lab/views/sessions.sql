@@ -49,6 +49,7 @@ totals as (
 select
     s.session_key as _key,
     s.session_key as _session_key,
+    s.started_at as _time,
     m.first_prompt_key as _first_prompt_key,
     facts.source() as source,
     s.session_id,

@@ -2,6 +2,7 @@
 select
     key * 5 + n as _key,
     session_key as _session_key,
+    started_at as _time,
     turn_key as _turn_key,
     facts.source() as source,
     session_id,

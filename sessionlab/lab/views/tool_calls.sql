@@ -1,6 +1,7 @@
 select
     tool_call_key as _key,
     session_key as _session_key,
+    started_at as _time,
     turn_key as _turn_key,
     result_key as _result_key,
     facts.source() as source,

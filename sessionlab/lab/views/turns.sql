@@ -1,6 +1,7 @@
 select
     turn_key as _key,
     session_key as _session_key,
+    started_at as _time,
     turn_key as _turn_key,
     prompt_key as _prompt_key,
     case when error_type is null then turn_key end as _response_key,
