@@ -200,11 +200,3 @@ select
     arguments
 from raw.text
 where record = 'message' and arguments is not null
-
--- name: problem
-select
-    null as file_key,
-    null as line,
-    null as record,
-    null as reason
-where false

@@ -352,22 +352,18 @@ from raw.config
 -- What a turn has both among all facts and for the token usage alone.
 t.turn_key,
 t.session_key,
-null as invocation_key,
 c.model_config_key,
 'recorded' as model_config_status,
-null as first_call_key,
 t.is_sidechain,
 t.started_at,
 t.model as response_model,
 t.stop_reason as finish_reason_raw,
-null as error_type,
 t.usage.input_tokens + coalesce(t.usage.cache_creation_input_tokens, 0)
     + coalesce(t.usage.cache_read_input_tokens, 0) as input_tokens,
 t.usage.output_tokens as output_tokens,
 t.usage.cache_read_input_tokens as cache_read_input_tokens,
 t.usage.cache_creation_input_tokens as cache_creation_input_tokens,
 t.usage.cache_creation.ephemeral_1h_input_tokens as cache_creation_1h_input_tokens,
-null as reasoning_output_tokens,
 case
     when t.usage.input_tokens is null and t.usage.output_tokens is null then 'missing'
     when t.stop_reason is null then 'partial'

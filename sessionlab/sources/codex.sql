@@ -685,22 +685,15 @@ join raw.line l on l.line_key = t.turn_key
 -- What a turn has both among all facts and for the token usage alone.
 t.turn_key,
 t.session_key,
-null as invocation_key,
 c.model_config_key,
 case when c.model_config_key is null then 'unknown' else 'recorded' end as model_config_status,
-null as first_call_key,
 0 as is_sidechain,
-null as duration_us,
-null as response_model,
-null as finish_reason_raw,
-null as error_type,
 u.input_tokens,
 u.output_tokens,
 u.cached_tokens as cache_read_input_tokens,
 u.written_tokens as cache_creation_input_tokens,
 u.reasoning_tokens as reasoning_output_tokens,
 case when u.step_key is null then 'missing' else 'final' end as usage_quality,
-null as reported_cost_usd,
 u.claim
 
 -- name: turn_usage

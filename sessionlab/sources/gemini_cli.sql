@@ -256,19 +256,7 @@ left join raw.link l on l.session_key = t.session_key and l.follows = t.follows 
 -- name: model_config
 select
     1 as model_config_key,
-    null as model_config_id,
-    'gcp.gemini' as provider_name,
-    null as api_base,
-    null as request_model,
-    null as temperature,
-    null as top_p,
-    null as max_tokens,
-    null as context_max_tokens,
-    null as assistant_minimum_context_tokens,
-    null as stop_sequences,
-    null as reasoning_effort,
-    null as system_instructions_hash,
-    null as extra
+    'gcp.gemini' as provider_name
 where exists (select 1 from raw.told where sort = 'response')
 
 -- name: turn
