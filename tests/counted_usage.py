@@ -43,7 +43,6 @@ _TOKENS = """
     try_cast(reported as double) as reported_cost_usd
 from raw.counted
 """
-_NOTHING_MORE = "null as invocation_key, null as prompt_key, null as first_call_key, null as duration_us"
 COUNTED = WholeSource(
     name="counted",
     default_paths=list,
@@ -51,21 +50,15 @@ COUNTED = WholeSource(
     tables={"counted": COLUMNS},
     statements={
         "session": """select
-            _row as session_key, 's' || _row as session_id, 's' || _row as native_id, null as name, null as agent_name,
-            null as directory, null as git_root, null as parent_session_id, null as conversation_id,
-            null as started_at, null as updated_at, null as ended_at, null as archived_at, null as metadata,
+            _row as session_key, 's' || _row as session_id, 's' || _row as native_id,
             case when _row % 2 = 0 then '/even.jsonl' end as origin
             from raw.counted""",
         "model_config": """select
-            _row as model_config_key, null as model_config_id, provider as provider_name, null as api_base,
-            model as request_model, null as temperature, null as top_p, null as max_tokens,
-            null as context_max_tokens, null as assistant_minimum_context_tokens, null as stop_sequences,
-            null as reasoning_effort, null as system_instructions_hash, null as extra
+            _row as model_config_key, provider as provider_name, model as request_model
             from raw.counted""",
         "turn": f"""select
             _row as turn_key, _row as session_key, 0 as turn_index, 0 as exchange_index, _row as model_config_key,
-            'recorded' as model_config_status, 0 as is_sidechain, null as response_model, null as finish_reason,
-            null as finish_reason_raw, null as error_type, 'claim ' || _row as claim, {_NOTHING_MORE},
+            'recorded' as model_config_status, 0 as is_sidechain, 'claim ' || _row as claim,
             {_TOKENS} where is_total = '0'""",
         "session_usage": f"""select
             _row as session_usage_key, _row as session_key, provider as provider_name, model,

@@ -355,13 +355,14 @@ def test_a_source_may_say_of_each_session_what_file_it_is_from_and_of_each_turn_
     assert claims == [("claim 1",), ("claim 2",), ("claim 3",)]
 
 
-def test_a_column_that_is_not_optional_must_be_there(reading: Reading) -> None:
-    statements = {**COUNTED.statements, "turn": COUNTED.statements["turn"].replace("as exchange_index", "as other")}
+@pytest.mark.parametrize("name", ["exchange_index", "turn_key"])
+def test_a_column_of_another_name_is_refused(reading: Reading, name: str) -> None:
+    statements = {**COUNTED.statements, "turn": COUNTED.statements["turn"].replace(f"as {name}", "as other")}
     engine, path = reading.engine, reading.path
     with history_of(engine, path, []):
         attachment = Attachment(engine.reader, path, engine.folder)
         copy = WholeCopy(engine, replace(COUNTED, statements=statements), path, "other", attachment)
-        with pytest.raises(sessionlab.HistoryFileError, match="exchange_index"):
+        with pytest.raises(ValueError, match="'other'"):
             copy.refresh()
         copy.drop()
 

@@ -91,6 +91,8 @@ def test_what_a_select_leaves_out_is_null_and_what_it_gives_too_much_is_refused(
             assert rows.to_pylist() == ([{"key": 7, "name": "a", "share": None}] if "7" in text else [])
         with pytest.raises(ValueError, match=r"\['nmae'\]"):
             fetch_given(connection, "select 1 as key, 'a' as nmae", "(select 1 as key, 'a' as nmae)", columns)
+        with pytest.raises(ValueError, match="'key' is not among"):
+            fetch_given(connection, "select 'a' as name", "(select 'a' as name)", columns)
 
 
 def _statement(source: Source, name: str) -> str | None:

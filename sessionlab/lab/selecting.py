@@ -46,11 +46,13 @@ def fetch_given(connection: duckdb.DuckDBPyConnection, text: str, rows: str, col
     """Return rows with their columns cast to the given types; of what the SELECT leaves out, DuckDB has no work.
 
     Raises:
-        ValueError: The SELECT gives a column of another name.
+        ValueError: The SELECT gives a column of another name, or not the first one, which is the key.
     """
     given = given_by(connection, text, rows)
     if unknown := given - {name for name, _ in columns}:
-        raise ValueError(f"nothing is to be had of {sorted(unknown)}, which this gives: {text[:200]}")
+        raise ValueError(f"there is no place for {sorted(unknown)}, which this gives: {text[:200]}")
+    if columns[0][0] not in given:
+        raise ValueError(f"{columns[0][0]!r} is not among what this gives: {text[:200]}")
     found = connection.execute(selecting(rows, [c for c in columns if c[0] in given])).to_arrow_table()
     values = [found.column(name) if name in given else pa.nulls(found.num_rows, _ARROW[kind]) for name, kind in columns]
     return pa.table(values, [name for name, _ in columns])
