@@ -48,6 +48,7 @@ function makeList({ model, send, save, listen, id, say, opening }) {
   let total = 0,
     serial = -1,
     active = 0,
+    own = null,
     anchor = null,
     opened = null,
     frame = 0,
@@ -265,6 +266,8 @@ function makeList({ model, send, save, listen, id, say, opening }) {
     const values = rowAt(i);
     if (!values) return;
     opening();
+    goTo(i);
+    own = [values[at.source], values[at.session_id]].join(" ");
     send("open", { source: values[at.source], session_id: values[at.session_id] });
   }
   // Another list may be on its way: a session is told by its name, and a range with the list that it is of.
@@ -334,7 +337,9 @@ function makeList({ model, send, save, listen, id, say, opening }) {
     },
     open(key, row) {
       opened = key;
-      if (row != null) goTo(row);
+      // Who opened it here may have gone on to another row by now.
+      if (row != null && [].concat(key).join(" ") !== own) goTo(row);
+      own = null;
       soon();
     },
     startAgain() {
