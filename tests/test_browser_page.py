@@ -195,6 +195,27 @@ def test_a_tick_counts_while_another_list_is_on_its_way(bridge: Bridge, lab: Lab
     assert browser.filters == {"source": "sessionlab"}
 
 
+@pytest.mark.parametrize("opened", [0, 1])
+def test_the_row_that_keys_have_gone_on_to_stays_when_the_session_that_was_opened_is_there(
+    bridge: Bridge, lab: Lab, opened: int
+) -> None:
+    page, browser = bridge.page, show(bridge, lab.browse())
+    keys = ["Enter", "ArrowDown"] * (opened + 1)
+    page.get_by_role("grid", name="Sessions").evaluate(
+        """(grid, keys) => {
+            for (const key of keys) grid.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        }""",
+        keys,
+    )
+    bridge.until(lambda: browser.session_id)
+    expect(rows(page).nth(opened)).to_have_attribute("aria-current", "true")
+    page.get_by_role("grid", name="Sessions").focus()
+    page.keyboard.press("Space")
+    bridge.until(lambda: browser.selected)
+    expect(rows(page).nth(opened + 1)).to_have_attribute("aria-selected", "true")
+    assert len(browser.selected) == 1
+
+
 @pytest.mark.parametrize(("title", "name"), [("Tokens", "tokens"), ("Session", "name"), ("Directory", "directory")])
 def test_a_click_on_a_head_sorts_and_another_one_turns_it_round(
     bridge: Bridge, lab: Lab, title: str, name: str

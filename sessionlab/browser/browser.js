@@ -93,7 +93,8 @@ function render({ model, el }) {
       if (!message.is_thorough) deepTimer = setTimeout(() => send("deep", { serial: message.serial }), DEEP_MS);
     }
     if (message.op === "rows") list.add(message);
-    if (["session", "closed"].includes(message.op)) list.open(message.key || null, message.row);
+    // Who opened it in this list may have gone on to another row by now.
+    if (["session", "closed"].includes(message.op)) list.open(message.key || null, message.by === id ? null : message.row);
     transcript.hear(message);
   }
   model.on("msg:custom", hear);

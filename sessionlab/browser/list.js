@@ -48,7 +48,6 @@ function makeList({ model, send, save, listen, id, say, opening }) {
   let total = 0,
     serial = -1,
     active = 0,
-    own = null,
     anchor = null,
     opened = null,
     frame = 0,
@@ -267,8 +266,7 @@ function makeList({ model, send, save, listen, id, say, opening }) {
     if (!values) return;
     opening();
     goTo(i);
-    own = [values[at.source], values[at.session_id]].join(" ");
-    send("open", { source: values[at.source], session_id: values[at.session_id] });
+    send("open", { source: values[at.source], session_id: values[at.session_id], by: id });
   }
   // Another list may be on its way: a session is told by its name, and a range with the list that it is of.
   function turnTick(values) {
@@ -337,9 +335,7 @@ function makeList({ model, send, save, listen, id, say, opening }) {
     },
     open(key, row) {
       opened = key;
-      // Who opened it here may have gone on to another row by now.
-      if (row != null && [].concat(key).join(" ") !== own) goTo(row);
-      own = null;
+      if (row != null) goTo(row);
       soon();
     },
     startAgain() {

@@ -326,11 +326,11 @@ class SessionBrowser(anywidget.AnyWidget):
 
     # The transcript
 
-    def _open_session(self, key: tuple[str, str]) -> None:
+    def _open_session(self, key: tuple[str, str], *, by: str | None = None) -> None:
         self._telling = self._told(key)
         self._open = key
         self.session_id = key[1]
-        self._send_session(0, is_new=True)
+        self._send_session(0, is_new=True, by=by)
 
     def _told(self, key: tuple[str, str]) -> Telling:
         row = self._listing.row_of(key[1], key[0])
@@ -338,7 +338,7 @@ class SessionBrowser(anywidget.AnyWidget):
             raise FrameError(f"The session {key[1]!r} is not in the histories any more.")
         return Telling.of(self._lab, self._listing.session(row), self._listing.family(row))
 
-    def _send_session(self, unchanged: int, *, is_new: bool, view: str | None = None) -> None:
+    def _send_session(self, unchanged: int, *, is_new: bool, view: str | None = None, by: str | None = None) -> None:
         telling = self._telling
         if telling is None or self._open is None:
             return
@@ -348,6 +348,7 @@ class SessionBrowser(anywidget.AnyWidget):
             {
                 "op": "session",
                 "view": view,
+                "by": by,
                 "is_new": is_new,
                 "key": list(self._open),
                 "row": int(places[0]) if len(places) and not unchanged else None,
@@ -399,7 +400,7 @@ class SessionBrowser(anywidget.AnyWidget):
 
     def _on_open(self, content: Mapping[str, Any]) -> None:
         source, session_id = str(content["source"]), str(content["session_id"])
-        self._open_session((source, session_id))
+        self._open_session((source, session_id), by=content.get("by"))
 
     def _on_pick(self, content: Mapping[str, Any]) -> None:
         """Tick a session, or the rows of a range, or untick them; without either untick all."""
