@@ -427,6 +427,25 @@ def test_several_histories_come_in_the_order_given(tmp_path: os.PathLike[str]) -
         assert lab.sources == [("sessionlab", path) for path in sorted(paths)]
 
 
+def test_the_newest_configurations_of_several_histories_are_those_of_the_whole_frame(
+    tmp_path: os.PathLike[str],
+) -> None:
+    paths = [os.path.join(tmp_path, name) for name in ("a.db", "b.db")]
+    shared, only = (ModelConfig(provider_name="openai", request_model=name) for name in ("shared", "only"))
+    for path, configs in zip(paths, [[shared], [only, shared]], strict=True):
+        with Recorder(path) as recorder:
+            for config in configs:
+                s = recorder.session(config.request_model, config=config)
+                s.user("q")
+                s.assistant("a")
+    with sessionlab.open(*paths) as lab:
+        whole = lab.frame("model_configs")
+        assert whole.set_index("request_model").turn_count.to_dict() == {"shared": 2, "only": 1}
+        for limit in (1, 2, 3):
+            expected = whole.nlargest(limit, "first_used_at").sort_index().reset_index(drop=True)
+            pd.testing.assert_frame_equal(lab.frame("model_configs", limit=limit), expected)
+
+
 def test_one_file_named_twice_or_by_another_name_counts_once(tmp_path: os.PathLike[str], path: str) -> None:
     with Recorder(path) as recorder:
         record_all(recorder)

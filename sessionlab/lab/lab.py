@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -222,9 +223,11 @@ class Lab:
             self._load(copies, kinds, costs=needs_costs(chosen, query))
             is_shared = frame.name == "model_configs" and len(copies) > 1
             wanted = frame.columns if is_shared else chosen
-            parts = [read_rows(engine, copy, frame, wanted, query) for copy in copies]
+            of_each = replace(query, limit=None) if is_shared else query
+            parts = [read_rows(engine, copy, frame, wanted, of_each) for copy in copies]
             if is_shared:
-                parts = [merged_configs(pa.concat_tables(parts))]
+                merged = merged_configs(pa.concat_tables(parts))
+                parts = [merged.append_column("_time", merged.column(frame.time))]
             missing = sum(count_without_time(engine, copy, frame, query) for copy in copies) if query.times else 0
         if missing:
             _warn_without_time(frame, missing)

@@ -146,9 +146,8 @@ def merged_configs(table: pa.Table) -> pa.Table:
     for row in table.to_pylist():
         first = found.setdefault((row["source"], row["model_config_id"]), row)
         if first is not row:
-            for name, choose in (("first_used_at", min), ("last_used_at", max), ("_time", min)):
-                if name in first:
-                    first[name] = choose((at for at in (first[name], row[name]) if at is not None), default=None)
+            for name, choose in (("first_used_at", min), ("last_used_at", max)):
+                first[name] = choose((at for at in (first[name], row[name]) if at is not None), default=None)
             for name in ("session_count", "turn_count"):
                 first[name] += row[name]
     return pa.Table.from_pylist(list(found.values()), schema=table.schema)
