@@ -362,7 +362,7 @@ def test_a_column_of_another_name_is_refused(reading: Reading, name: str) -> Non
     with history_of(engine, path, []):
         attachment = Attachment(engine.reader, path, engine.folder)
         copy = WholeCopy(engine, replace(COUNTED, statements=statements), path, "other", attachment)
-        with pytest.raises(ValueError, match="'other'"):
+        with pytest.raises(sessionlab.HistoryFileError, match="'other'"):
             copy.refresh()
         copy.drop()
 

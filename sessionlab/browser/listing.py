@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sessionlab.browser.filtering import TEXTS, Filters
+from sessionlab.lab.texts import take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -240,13 +241,9 @@ class Listing:
 
     def _values(self, names: Sequence[str], rows: Sequence[int]) -> dict[str, list[Any]]:
         """Return what stands in some columns of a few rows."""
-        some = pa.array(rows, pa.int64())
-        return {
-            # Of a column in several pieces, `take` would first make one: all prompts for a page of them.
-            name: [column[row].as_py() for row in rows] if column.num_chunks > 1 else column.take(some).to_pylist()
-            for name in names
-            for column in [self.table.column(name)]
-        }
+        places = np.array(rows, dtype=np.int64)
+        everywhere = np.ones(len(places), dtype=bool)
+        return {name: take(self.table.column(name), places, everywhere).to_pylist() for name in names}
 
     def _numbers(self, name: str, unknown: float = np.nan) -> NDArray[np.float64]:
         numbers: NDArray[np.float64] = self.table.column(name).cast(pa.float64()).fill_null(unknown).to_numpy().copy()

@@ -127,8 +127,9 @@ class Attachment:
 
     def commits(self) -> tuple[bytes, bytes] | None:
         """Return what changes with each commit, however quick, under the gate: closing the file drops its locks."""
-        with gate_of(self.path).released():
-            return _commits_of(os.path.realpath(self.path))
+        gate = gate_of(self.path)
+        with gate.released():
+            return _commits_of(gate.path)
 
     def rows(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run a SELECT of SQLite's; every column comes as text."""

@@ -178,15 +178,17 @@ class Copy(ABC):
 
     def same_in_all_rows(self, frame: str) -> Mapping[str, pa.Scalar]:
         """Return columns of a frame that have one value throughout: the tool, and where that was seen before."""
-        version, seen = self._same.get(frame, (-1, {}))
-        return {**(seen if version == self.version else {}), "source": pa.scalar(self.source.name, pa.large_string())}
+        return {**self._seen(frame), "source": pa.scalar(self.source.name, pa.large_string())}
 
     def note_what_is_same(self, frame: str, table: pa.Table) -> None:
         """Note which columns of all rows of a frame have one value throughout."""
-        version, seen = self._same.get(frame, (-1, {}))
         found = {name: _only_value(table.column(name)) for name in table.column_names}
         new = {name: value for name, value in found.items() if value is not None}
-        self._same[frame] = self.version, {**(seen if version == self.version else {}), **new}
+        self._same[frame] = self.version, {**self._seen(frame), **new}
+
+    def _seen(self, frame: str) -> Mapping[str, pa.Scalar]:
+        version, seen = self._same.get(frame, (-1, {}))
+        return seen if version == self.version else {}
 
     def places(self) -> list[tuple[str, list[str] | None]]:
         """Return what users know the history by: the file, or each folder with the files in it."""

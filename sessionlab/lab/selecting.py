@@ -35,24 +35,24 @@ def given_by(connection: duckdb.DuckDBPyConnection, text: str, rows: str) -> fro
 
 def selecting(rows: str, columns: Columns, given: Collection[str] | None = None) -> str:
     """Return a SELECT of rows with their columns cast to the given types; one that is not `given` is NULL."""
-    values = ", ".join(
-        f"{_quoted(name) if given is None or name in given else 'null'}::{kind} as {_quoted(name)}"
+    values = (
+        f'"{name}"::{kind} as "{name}"' if given is None or name in given else f'null::{kind} as "{name}"'
         for name, kind in columns
     )
-    return f"select {values} from {rows}"
+    return f"select {', '.join(values)} from {rows}"
 
 
 def fetch_given(connection: duckdb.DuckDBPyConnection, text: str, rows: str, columns: Columns) -> pa.Table:
     """Return rows with their columns cast to the given types; of what the SELECT leaves out, DuckDB has no work.
 
     Raises:
-        ValueError: The SELECT gives a column of another name, or not the first one, which is the key.
+        pyarrow.ArrowInvalid: The SELECT gives a column of another name, or not the first one, which is the key.
     """
     given = given_by(connection, text, rows)
     if unknown := given - {name for name, _ in columns}:
-        raise ValueError(f"there is no place for {sorted(unknown)}, which this gives: {text[:200]}")
+        raise pa.ArrowInvalid(f"there is no place for {sorted(unknown)}, which this gives: {text[:200]}")
     if columns[0][0] not in given:
-        raise ValueError(f"{columns[0][0]!r} is not among what this gives: {text[:200]}")
+        raise pa.ArrowInvalid(f"{columns[0][0]!r} is not among what this gives: {text[:200]}")
     found = connection.execute(selecting(rows, [c for c in columns if c[0] in given])).to_arrow_table()
     values = [found.column(name) if name in given else pa.nulls(found.num_rows, _ARROW[kind]) for name, kind in columns]
     return pa.table(values, [name for name, _ in columns])
@@ -61,7 +61,3 @@ def fetch_given(connection: duckdb.DuckDBPyConnection, text: str, rows: str, col
 def no_rows(columns: Columns) -> pa.Table:
     """Return a table without rows."""
     return pa.schema([(name, _ARROW[kind]) for name, kind in columns]).empty_table()
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'

@@ -77,7 +77,7 @@ class Texts:
         own = self._own_keys()
         if known is None and len(keys) == len(own) and (len(keys) == 0 or bool((keys == own).all())):
             return table.column(column)
-        return _take(table.column(column), *self._places(keys, known))
+        return take(table.column(column), *self._places(keys, known))
 
     def _note_keys(self, keys: NDArray[np.int64]) -> None:
         """Add keys behind those that are there, which are not copied for a few more."""
@@ -105,7 +105,7 @@ class Texts:
         return np.where(found, positions, 0), found
 
 
-def _take(column: pa.ChunkedArray, positions: NDArray[np.int64], found: NDArray[np.bool_]) -> pa.ChunkedArray:
+def take(column: pa.ChunkedArray, positions: NDArray[np.int64], found: NDArray[np.bool_]) -> pa.ChunkedArray:
     """Return what stands at some positions of a column, NULL where nothing was `found`.
 
     Arrow joins all chunks to one before it takes from them, which for texts copies gigabytes. So each chunk is asked
